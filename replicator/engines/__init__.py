@@ -1,0 +1,1 @@
+"""One folder is one engine. A new one needs no other edit."""

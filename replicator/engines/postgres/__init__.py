@@ -1,0 +1,44 @@
+"""PostgreSQL 15 to 18: the write-ahead log as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from replicator.engine import Capabilities, Endpoint, Source, Target
+from replicator.engines.postgres.position import Lsn
+from replicator.errors import UsageError
+from replicator.model.selection import Places
+
+
+class Postgres:
+    schemes = ("postgresql", "postgres")
+    capabilities = Capabilities(reads_log=True, writes=False, transactional_ddl=True, parallel_writers=True)
+    places = Places(
+        default_schema="public",
+        schemas=True,
+        name_bytes=63,
+        folds_case=False,
+        reserved=("pg_", "_replicator_"),
+    )
+
+    def endpoint(self, url: str, password: str | None) -> Endpoint:
+        from replicator.engines.postgres.connect import endpoint
+
+        return endpoint(url, password)
+
+    def policies(self) -> Mapping[str, frozenset[str]]:
+        return {}
+
+    def source(self, endpoint: Endpoint, announce: Callable[[str], None]) -> Source:
+        from replicator.engines.postgres.source import PostgresSource
+
+        return PostgresSource(endpoint, announce)
+
+    def target(self, endpoint: Endpoint) -> Target:
+        raise UsageError("PostgreSQL is not a target yet", remedy="use sqlite:///file.db")
+
+    def position(self, text: str) -> Lsn:
+        return Lsn.parse(text)
+
+
+ENGINE = Postgres()

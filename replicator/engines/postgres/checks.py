@@ -1,0 +1,187 @@
+"""Is this server ready to be followed? Nothing is made here; rights are tried by using them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import psycopg2
+from psycopg2.extensions import connection as SqlConnection
+
+from replicator.engine import Endpoint, Finding, Objects
+from replicator.engines.postgres import publication
+from replicator.engines.postgres.connect import SESSION, open_session, parameters, query
+from replicator.engines.postgres.names import quote, quote_all, quote_table
+from replicator.engines.postgres.walsender import WalSender
+from replicator.errors import ReplicatorError
+from replicator.model.schema import Name, Table
+
+OLDEST, NEWEST = 15, 18
+
+
+def findings(connection: SqlConnection, where: Endpoint, tables: Sequence[Table], objects: Objects) -> list[Finding]:
+    found = list(_server(connection))
+    if any(finding.level == "refuse" for finding in found):
+        return found  # a standby or wal_level=replica would fail everything after it, too
+    found += _replication(connection, where, objects)
+    found += _readable(connection, where, tables)
+    found += _money(where, tables)
+    if objects.publication is None:
+        found += _may_publish(connection, tables)
+    else:
+        found += _publication(connection, objects.publication, tables)
+    return found
+
+
+def _server(connection: SqlConnection) -> Iterator[Finding]:
+    version = connection.server_version // 10000
+    if version < OLDEST:
+        yield Finding("refuse", f"the source is PostgreSQL {version}; {OLDEST} or newer is needed", "upgrade it")
+    elif version > NEWEST:
+        yield Finding("warn", f"untested version: the source is PostgreSQL {version}")
+    if query(connection, "SELECT pg_is_in_recovery()")[0][0]:
+        yield Finding(
+            "refuse",
+            "the source is a standby: a publication and a slot are made on the primary",
+            "connect to the primary, or promote this server: SELECT pg_promote()",
+        )
+    level = query(connection, "SHOW wal_level")[0][0]
+    if level != "logical":
+        yield Finding(
+            "refuse",
+            f"wal_level is {level}, and must be logical",
+            "ALTER SYSTEM SET wal_level = 'logical', then restart the server",
+        )
+
+
+def _replication(connection: SqlConnection, where: Endpoint, objects: Objects) -> Iterator[Finding]:
+    used, most = query(
+        connection,
+        "SELECT (SELECT count(*) FROM pg_replication_slots), current_setting('max_replication_slots')::int",
+    )[0]
+    if objects.slot is None and used >= most:
+        yield Finding(
+            "refuse",
+            f"max_replication_slots ({most}) all in use",
+            "drop a slot that nobody needs (SELECT * FROM pg_replication_slots), or raise max_replication_slots and "
+            "restart the server",
+        )
+    try:
+        WalSender(where).close()
+    except ReplicatorError as error:
+        role = quote(parameters(where).get("user", "the_role"))
+        yield Finding(
+            "refuse",
+            f"no replication connection: {error.what}",
+            f"ALTER ROLE {role} REPLICATION; and max_wal_senders must leave room, pg_hba.conf must let it in",
+        )
+
+
+def _readable(connection: SqlConnection, where: Endpoint, tables: Sequence[Table]) -> Iterator[Finding]:
+    role = quote(parameters(where).get("user", "the_role"))
+    for table in tables:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT {quote_all(table.names)} FROM {quote_table(table.name)} LIMIT 0")
+        except psycopg2.Error as error:
+            reason = " ".join(str(error.diag.message_primary or error).split())
+            yield Finding(
+                "refuse",
+                f"{table.name} cannot be read: {reason}",
+                f"GRANT USAGE ON SCHEMA {quote(table.name.schema)} TO {role}; "
+                f"GRANT SELECT ON {quote_table(table.name)} TO {role}; with row security: ALTER ROLE {role} BYPASSRLS",
+            )
+
+
+def _may_publish(connection: SqlConnection, tables: Sequence[Table]) -> Iterator[Finding]:
+    """Make the publication in a transaction that is rolled back."""
+    if not tables:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN; SET LOCAL lock_timeout = '5s'")
+            cursor.execute(publication.statement("replicator_trial", tables))
+    except psycopg2.Error as error:
+        reason = " ".join(str(error.diag.message_primary or error).split())
+        statement = publication.statement("my_publication", tables[:20])
+        more = f" (and {len(tables) - 20} tables more)" if len(tables) > 20 else ""
+        yield Finding(
+            "refuse",
+            f"this role may not make the publication: {reason}",
+            f'let the tables\' owner run: {statement}{more}; then set publication = "my_publication"',
+        )
+    finally:
+        query(connection, "ROLLBACK")
+
+
+def _publication(connection: SqlConnection, name: str, tables: Sequence[Table]) -> Iterator[Finding]:
+    """A publication that the user made: does it carry everything?"""
+    rows = query(
+        connection,
+        "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = %s",
+        (name,),
+    )
+    if not rows:
+        yield Finding("refuse", f"the publication {name!r} does not exist", publication.statement(name, tables[:20]))
+        return
+    if not rows[0][0]:
+        yield Finding(
+            "refuse",
+            f"the publication {name!r} does not publish all of insert, update, delete and truncate",
+            f"ALTER PUBLICATION {quote(name)} SET (publish = 'insert, update, delete, truncate')",
+        )
+    listed = {
+        Name(schema, table): (set(columns or ()), filtered)
+        for schema, table, columns, filtered in query(
+            connection,
+            "SELECT schemaname, tablename, attnames::text[], rowfilter IS NOT NULL FROM pg_publication_tables "
+            "WHERE pubname = %s",
+            (name,),
+        )
+    }
+    for table in tables:
+        if table.name not in listed:
+            yield Finding(
+                "refuse",
+                f"table {table.name} is not in publication {name}",
+                f"ALTER PUBLICATION {quote(name)} ADD TABLE {quote_table(table.name)}",
+            )
+            continue
+        columns, filtered = listed[table.name]
+        if filtered:
+            yield Finding(
+                "refuse",
+                f"the publication {name!r} has a row filter on {table.name}: copy and log would differ",
+                f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without WHERE",
+            )
+        missing = [column for column in table.names if column not in columns]
+        if missing:
+            yield Finding(
+                "refuse",
+                f"the publication {name!r} leaves out columns of {table.name}: {', '.join(missing)}",
+                f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without a list",
+            )
+
+
+def _money(where: Endpoint, tables: Sequence[Table]) -> Iterator[Finding]:
+    """`money` is written with two decimals here, so the database's own locale must have two."""
+    columns = [
+        f"{table.name}.{column.name}"
+        for table in tables
+        for column in table.columns
+        if column.native_name in ("money", "money[]")
+    ]
+    if not columns:
+        return
+    # Our own sessions set lc_monetary; this one leaves it as the server has it.
+    session = {name: value for name, value in SESSION.items() if name != "lc_monetary"}
+    connection = open_session(parameters(where, session=session))
+    try:
+        locale, scale = query(connection, "SELECT current_setting('lc_monetary'), scale(0::money::numeric)")[0]
+    finally:
+        connection.close()
+    if scale != 2:
+        yield Finding(
+            "refuse",
+            f"lc_monetary is {locale}, whose amounts have {scale} decimals, and money is read with 2: {columns[0]}",
+            "ALTER TABLE ... ALTER COLUMN ... TYPE numeric",
+        )

@@ -1,0 +1,45 @@
+"""Can this file be a target?"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from replicator.engine import Finding
+
+OLDEST = (3, 37, 0)
+HEADER = b"SQLite format 3\x00"
+
+
+def version() -> list[Finding]:
+    """STRICT tables came with SQLite 3.37."""
+    if sqlite3.sqlite_version_info >= OLDEST:
+        return []
+    return [
+        Finding(
+            "refuse",
+            f"this Python has SQLite {sqlite3.sqlite_version}; 3.37 or newer is needed for STRICT tables",
+            "install a Python built with a newer SQLite",
+        )
+    ]
+
+
+def file(path: Path) -> list[Finding]:
+    """The file is a database or absent, and it and its directory can be written (the WAL lies beside it)."""
+    directory = path.parent
+    if not directory.is_dir():
+        return [Finding("refuse", f"the directory {directory} does not exist", f"mkdir -p '{directory}'")]
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return [Finding("refuse", f"the directory {directory} cannot be written", "give this user the right to")]
+    if not path.exists():
+        return []
+    if not path.is_file():
+        return [Finding("refuse", f"{path} is not a file", "name another file")]
+    if not os.access(path, os.R_OK | os.W_OK):
+        return [Finding("refuse", f"the file {path} cannot be read and written", "give this user the right to")]
+    with path.open("rb") as handle:
+        header = handle.read(len(HEADER))
+    if header and header != HEADER:
+        return [Finding("refuse", f"the file {path} is not an SQLite database", "name another file")]
+    return []

@@ -1,0 +1,106 @@
+"""Collects a reader's row changes into runs, and cuts them into batches at transaction ends.
+
+The protocol decoder calls `begin`, `row` for each change, and `commit`; `take` gives what may be applied. A batch
+holds whole transactions, or one part of a transaction that is larger than the limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replicator.model.change import Batch, Change, Commit, Operation, Rows, StreamMark, Truncate
+from replicator.model.position import Position
+from replicator.model.schema import Table
+from replicator.model.values import Row
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a batch may grow; one of the two is enough to end it. `bytes` counts what came from the source."""
+
+    rows: int = 5_000
+    bytes: int = 4 << 20
+
+
+class Builder:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.open = False
+        """Is a transaction being read?"""
+        self._whole: list[Change] = []
+        self._whole_rows = 0
+        self._whole_bytes = 0
+        self._commits: list[Commit] = []
+        self._drop_open()
+
+    def _drop_open(self) -> None:
+        self._changes: list[Change] = []
+        self._rows = 0
+        self._bytes = 0
+        self._run: Rows | None = None
+
+    def begin(self) -> None:
+        self.open = True
+
+    def row(self, table: Table, op: Operation, row: Row | None, key: Row | None, size: int) -> None:
+        """One row change: the new row (None for a delete) and the key as it was before (None for an insert)."""
+        run = self._run
+        if run is None or run.table is not table or run.op != op:
+            run = self._run = Rows(table, op, [], [])
+            self._changes.append(run)
+        if row is not None:
+            run.rows.append(row)
+        if key is not None:
+            run.keys.append(key)
+        self._rows += 1
+        self._bytes += size
+
+    def truncate(self, tables: tuple[Table, ...]) -> None:
+        self._run = None
+        self._changes.append(Truncate(tables))
+        self._rows += 1
+
+    def commit(self, position: Position, committed_at: float, xid: int) -> None:
+        """The open transaction is whole: it joins those before it."""
+        changes = self._changes
+        if changes and self._whole:
+            first, last = changes[0], self._whole[-1]
+            if isinstance(first, Rows) and isinstance(last, Rows) and first.table is last.table and first.op == last.op:
+                last.rows.extend(first.rows)
+                last.keys.extend(first.keys)
+                del changes[0]
+        self._whole.extend(changes)
+        self._whole_rows += self._rows
+        self._whole_bytes += self._bytes
+        self._commits.append(Commit(position, committed_at, xid, self._whole_rows))
+        self._drop_open()
+        self.open = False
+
+    @property
+    def full(self) -> bool:
+        """Is there as much as one batch may hold?"""
+        return (
+            self._whole_rows + self._rows >= self.limits.rows
+            or self._whole_bytes + self._bytes >= self.limits.bytes
+            or len(self._commits) >= self.limits.rows
+        )
+
+    def take(self) -> Batch | None:
+        """The whole transactions so far; if there are none and the limits are reached, a part of the open one."""
+        if self._commits:
+            batch = Batch(
+                tuple(self._whole),
+                tuple(self._commits),
+                StreamMark(self._commits[-1].position),
+                complete=True,
+                size=self._whole_bytes,
+                rows=self._whole_rows,
+            )
+            self._whole, self._commits = [], []
+            self._whole_rows = self._whole_bytes = 0
+            return batch
+        if self.open and self.full:
+            part = Batch(tuple(self._changes), (), None, complete=False, size=self._bytes, rows=self._rows)
+            self._drop_open()
+            return part
+        return None

@@ -1,0 +1,79 @@
+"""The text in which a ledger keeps a table's shape. Read back through a validator: a ledger is input, too."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from replicator.errors import Refused
+from replicator.model.datatypes import DataType
+from replicator.model.schema import Column, Name, Table, UniqueIndex
+
+
+class _Saved(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Column(_Saved):
+    name: str
+    type: Annotated[DataType, Field(discriminator="kind")]
+    nullable: bool
+    native: str
+    native_name: str
+
+
+class _Unique(_Saved):
+    name: str
+    columns: tuple[str, ...]
+
+
+class _Shape(_Saved):
+    id: str
+    key: tuple[str, ...]
+    columns: tuple[_Column, ...]
+    uniques: tuple[_Unique, ...]
+
+
+_POLICIES = TypeAdapter(dict[str, dict[str, str]])
+
+
+def save_shape(table: Table) -> str:
+    return _Shape(
+        id=table.id,
+        key=table.key,
+        columns=tuple(
+            _Column(name=c.name, type=c.type, nullable=c.nullable, native=c.native, native_name=c.native_name)
+            for c in table.columns
+        ),
+        uniques=tuple(_Unique(name=u.name, columns=u.columns) for u in table.uniques),
+    ).model_dump_json()
+
+
+def load_shape(name: Name, text: str) -> Table:
+    """Raises Refused for a text that no version of ours has written."""
+    try:
+        shape = _Shape.model_validate_json(text)
+    except ValidationError as error:
+        raise _damaged(name, error) from error
+    return Table(
+        name,
+        tuple(Column(c.name, c.type, c.nullable, c.native, c.native_name) for c in shape.columns),
+        shape.key,
+        shape.id,
+        tuple(UniqueIndex(u.name, u.columns) for u in shape.uniques),
+    )
+
+
+def load_policies(name: Name, text: str) -> dict[str, dict[str, str]]:
+    try:
+        return _POLICIES.validate_json(text)
+    except ValidationError as error:
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: Name, error: ValidationError) -> Refused:
+    return Refused(
+        f"the ledger's row for {name} cannot be read ({error.error_count()} faults in it)",
+        remedy="restore the bookkeeping tables from a backup, or start anew under another --name with empty tables",
+    )

@@ -1,0 +1,76 @@
+"""What the ledger keeps of a stream and of each table in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from replicator.model.schema import Name, Table
+
+StreamPhase = Literal["preparing", "streaming"]
+"""`preparing`: until the first mark is saved, everything at the source may be removed and made again. Then
+`streaming`, for ever: the slot is never remade."""
+
+TablePhase = Literal["chosen", "copying", "copied", "live", "left"]
+"""`chosen`: nothing copied yet. `copied`: all rows are there, its unique indexes not yet. `left`: the selection no
+longer has it; its copy stays where it is, and a table that comes back is copied anew."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A stream's name, the random number that its objects at the source carry, and objects that the user named."""
+
+    name: str
+    uid: str
+    publication: str | None = None
+    slot: str | None = None
+
+    @property
+    def object_name(self) -> str:
+        """What the publication and the slot are called: at most 60 letters, digits and underscores."""
+        return f"replicator_{self.name}_{self.uid[:8]}"
+
+
+@dataclass(frozen=True)
+class Followed:
+    """One table of a stream.
+
+    `floor`: the text of the position that its copy is consistent with, `never`, or None before its first copy.
+    `made`: we made the target table. `may_empty`: it was absent, empty or `--truncate`d when its first copy began, so
+    a new copy may empty it. `policies`: for each column the type policies that the user chose.
+    """
+
+    table: Table
+    target: Name
+    phase: TablePhase = "chosen"
+    floor: str | None = None
+    made: bool = False
+    may_empty: bool = False
+    policies: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """A stream as its ledger has it. `mark`: the text of the saved position, None while `preparing`."""
+
+    identity: Identity
+    source: str
+    phase: StreamPhase
+    epoch: int
+    mark: str | None
+    within: int
+    tables: Mapping[Name, Followed]
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a runner says of itself every few seconds. Times are seconds since 1970, UTC."""
+
+    pid: int
+    host: str
+    started_at: float
+    at: float
+    head: str | None = None
+    retained_bytes: int | None = None
+    error: str | None = None

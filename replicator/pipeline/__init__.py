@@ -1,0 +1,1 @@
+"""The commands. They know the protocols of `replicator.engine` and no engine."""

@@ -1,0 +1,27 @@
+"""Everything that can be known before anything is made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from replicator.engine import Finding
+from replicator.errors import Refused
+
+log = logging.getLogger("replicator")
+
+
+def admit(findings: Iterable[Finding]) -> None:
+    """Say the warnings; raise Refused with every refusal and its remedy."""
+    refusals = []
+    for finding in findings:
+        if finding.level == "refuse":
+            refusals.append(finding)
+        else:
+            log.warning("%s%s", finding.what, f" (remedy: {finding.remedy})" if finding.remedy else "")
+    if not refusals:
+        return
+    if len(refusals) == 1:
+        raise Refused(refusals[0].what, remedy=refusals[0].remedy)
+    lines = [f"- {f.what}" + (f"\n    remedy: {f.remedy}" if f.remedy else "") for f in refusals]
+    raise Refused(f"{len(refusals)} things must be mended first:\n  " + "\n  ".join(lines))

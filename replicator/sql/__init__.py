@@ -1,0 +1,1 @@
+"""A library for SQL engines: what their targets share."""

@@ -1,0 +1,304 @@
+"""Writes batches into an SQL target: the fence first, then the rows, then the mark, in one transaction.
+
+How rows are written (design rules 8 and 9). A batch is compacted to its net effect; net inserts are plain inserts,
+and a net update or delete hits exactly one row. Where a unique index objects, the batch is rolled back to its
+savepoint and tried in another way: first replayed in commit order; then by deleting exactly the keys that existed and
+inserting the final rows. What still collides is a conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+from replicator import failpoints
+from replicator.errors import CannotApply, Conflict
+from replicator.model.change import Batch, Change, CopyMark, Rows, Truncate
+from replicator.model.compact import Entry, Net, compact, named_key
+from replicator.model.schema import Name, Table
+from replicator.model.stream import Followed
+from replicator.model.values import MISSING
+from replicator.sql.connect import Session
+from replicator.sql.ddl import StorageOf
+from replicator.sql.ledger import SqlLedger
+from replicator.sql.plan import EncodedRow, Plan
+from replicator.sql.statements import Dialect
+
+Violation = Literal["unique", "other"]
+PENDING_BYTES = 64 << 20
+"""How much of a transaction may wait for its following parts before it is given up as not applicable."""
+
+
+class _Objection(Exception):
+    """A constraint of the target objected, or a statement did not hit its one row (`violation` None)."""
+
+    def __init__(self, table: Table, op: str, violation: Violation | None, key: str, reason: str) -> None:
+        self.table, self.op, self.violation, self.key, self.reason = table, op, violation, key, reason
+
+
+class SqlApplier:
+    def __init__(
+        self,
+        session: Session,
+        ledger: SqlLedger,
+        dialect: Dialect,
+        storage: StorageOf,
+        violation: Callable[[BaseException], Violation | None],
+    ) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._dialect = dialect
+        self._storage = storage
+        self._violation = violation
+        self._followed: dict[Name, Followed] = {}
+        self._plans: dict[int, Plan] = {}
+        self._pending: list[Change] = []
+        self._pending_bytes = 0
+        self._singly = failpoints.armed("row_applied")
+
+    def prepare(self, tables: Collection[Followed]) -> None:
+        self._followed = {followed.table.name: followed for followed in tables}
+        self._plans = {}
+
+    def apply(self, batch: Batch) -> None:
+        copy = batch.mark if isinstance(batch.mark, CopyMark) else None
+        with self._session.translated():
+            if not self._session.in_transaction:
+                self._session.begin()
+                self._ledger.lock(copy)
+            if batch.changes or self._pending:
+                self._write(batch)
+            if not batch.complete:
+                return
+            assert batch.mark is not None
+            self._ledger.advance(batch.mark)
+            failpoints.hit("chunk_before_commit" if copy else "before_target_commit")
+            self._session.commit()
+            failpoints.hit("chunk_after_commit" if copy else "after_target_commit")
+
+    def rollback(self) -> None:
+        self._pending, self._pending_bytes = [], 0
+        self._session.rollback()
+
+    # The ladder of rule 9
+
+    def _write(self, batch: Batch) -> None:
+        changes = [*self._pending, *batch.changes]
+        self._session.execute("SAVEPOINT batch")
+        try:
+            self._try(changes, self._write_net)
+        except _Objection:
+            try:
+                self._try(changes, self._replay)
+            except _Objection:
+                if not batch.complete and self._wait_for_more(changes, batch.size):
+                    return
+                try:
+                    self._try(changes, self._rewrite)
+                except _Objection as objection:
+                    raise self._blame(changes, objection) from None
+        self._session.execute("RELEASE SAVEPOINT batch")
+        self._pending, self._pending_bytes = [], 0
+
+    def _try(self, changes: list[Change], write: Callable[[Plan, list[Rows]], None]) -> None:
+        """Write all changes in one way; rolls back to the savepoint when a unique index objects.
+
+        What no other way of writing can mend is raised as it is.
+        """
+        try:
+            for step in _steps(changes):
+                if isinstance(step, Truncate):
+                    for table in step.tables:
+                        self._session.execute(self._plan(table).empty)
+                else:
+                    write(self._plan(step[0].table), step)
+        except _Objection as objection:
+            self._session.execute("ROLLBACK TO SAVEPOINT batch")
+            if objection.violation != "unique":
+                raise self._blame(changes, objection, write) from None
+            raise
+
+    def _wait_for_more(self, changes: list[Change], size: int) -> bool:
+        """Keep a part of a transaction until its following parts are there: they may make room for its rows."""
+        self._pending_bytes += size
+        if self._pending_bytes > PENDING_BYTES:
+            raise CannotApply(
+                "a unique index at the target objects to a part of a transaction, and the transaction is too large "
+                f"(over {PENDING_BYTES >> 20} MiB) to be applied as a whole",
+                remedy="drop the unique index at the target until this transaction is applied, or copy the table anew",
+            )
+        self._pending = changes
+        self._session.execute("RELEASE SAVEPOINT batch")
+        return True
+
+    def _blame(
+        self,
+        changes: list[Change],
+        objection: _Objection,
+        write: Callable[[Plan, list[Rows]], None] | None = None,
+    ) -> CannotApply:
+        """The error with the key in it: the same again, row by row, which finds the first row that fails."""
+        if not objection.key and not self._singly:
+            self._singly = True
+            self._session.execute("ROLLBACK TO SAVEPOINT batch")
+            try:
+                self._try(changes, write or self._rewrite)
+            except _Objection as found:
+                objection = found
+            except CannotApply as found:
+                return found
+        where = f"{objection.table.name} (key {objection.key or 'unknown'})"
+        if objection.violation == "other":
+            return CannotApply(
+                f"{where}: the target refuses the row: {objection.reason}",
+                remedy="change the target's constraint, or the row at the source, and start again",
+            )
+        what = {
+            "insert": "the target already has a row with this key or with another unique value of it",
+            "update": "the update found no such row at the target, or another row has its unique value",
+            "delete": "the delete found no such row at the target",
+        }[objection.op]
+        return Conflict(
+            f"{where}: {what}; somebody else has written to the target",
+            remedy="make the target's row what the source's was, or copy the table anew; the position is kept",
+        )
+
+    # Three ways of writing one table's runs
+
+    def _write_net(self, plan: Plan, runs: list[Rows]) -> None:
+        if not plan.table.key:
+            self._replay(plan, runs)
+        elif all(run.op == "insert" for run in runs):
+            for run in runs:
+                self._insert(plan, plan.encode_rows(run.rows))
+        else:
+            net = compact(plan.table, runs)
+            fetched = self._fetch(plan, net, [id(entry) for entry in net.strangers()])
+            deletes = plan.encode_keys(net.deletes())
+            updates = net.updates()
+            keys = plan.encode_keys([key for key, _ in updates])
+            rows = [
+                fetched.get(id(net.entries[key]), row)
+                for (key, _), row in zip(updates, plan.encode_rows([row for _, row in updates]), strict=True)
+            ]
+            inserts = self._filled(
+                plan, [e for e in net.entries.values() if not e.existed and e.row is not None], fetched
+            )
+            self._delete(plan, deletes)
+            self._update(plan, keys, rows, moves=False)
+            self._insert(plan, inserts)
+
+    def _replay(self, plan: Plan, runs: list[Rows]) -> None:
+        for run in runs:
+            if run.op == "insert":
+                self._insert(plan, plan.encode_rows(run.rows))
+            elif run.op == "delete":
+                self._delete(plan, plan.encode_keys(run.keys))
+            else:
+                self._update(plan, plan.encode_keys(run.keys), plan.encode_rows(run.rows), moves=True)
+
+    def _rewrite(self, plan: Plan, runs: list[Rows]) -> None:
+        if not plan.table.key:
+            self._replay(plan, runs)
+            return
+        net = compact(plan.table, runs)
+        fetched = self._fetch(plan, net, [id(entry) for entry in net.partials()])
+        rows = self._filled(plan, [entry for entry in net.entries.values() if entry.row is not None], fetched)
+        self._delete(plan, plan.encode_keys(net.existed()))
+        self._insert(plan, rows)
+
+    def _fetch(self, plan: Plan, net: Net, wanted: Collection[int]) -> dict[int, EncodedRow]:
+        """Rows whose MISSING values are read from the target, as it is before the batch, by the entry's identity."""
+        fetched: dict[int, EncodedRow] = {}
+        for entry in net.entries.values():
+            if id(entry) not in wanted:
+                continue
+            assert entry.row is not None and entry.origin is not None
+            (row,) = plan.encode_rows([entry.row])
+            columns = tuple(i for i, value in enumerate(row) if value is MISSING)
+            (key,) = plan.encode_keys([entry.origin])
+            found = self._session.execute(plan.select(columns), key).fetchone()
+            if found is None:
+                raise self._objection(plan, "update", None, entry.origin)
+            values = iter(found)
+            fetched[id(entry)] = [next(values) if value is MISSING else value for value in row]
+        return fetched
+
+    @staticmethod
+    def _filled(plan: Plan, entries: list[Entry], fetched: dict[int, EncodedRow]) -> list[EncodedRow]:
+        encoded = plan.encode_rows([entry.row for entry in entries if entry.row is not None])
+        return [fetched.get(id(entry), row) for entry, row in zip(entries, encoded, strict=True)]
+
+    # Statements
+
+    def _insert(self, plan: Plan, rows: Sequence[EncodedRow]) -> None:
+        self._run(plan, "insert", plan.insert, rows, lambda row: [row[i] for i in plan.key_at])
+
+    def _delete(self, plan: Plan, keys: Sequence[EncodedRow]) -> None:
+        self._run(plan, "delete", plan.delete, keys, lambda key: key)
+
+    def _update(self, plan: Plan, keys: Sequence[EncodedRow], rows: Sequence[EncodedRow], *, moves: bool) -> None:
+        """In order; rows that set the same columns one after another share a statement."""
+        width = len(plan.key_at)
+
+        def columns(pair: tuple[EncodedRow, EncodedRow]) -> tuple[int, ...]:
+            key, row = pair
+            changed = moves and any(row[i] != k for i, k in zip(plan.key_at, key, strict=True))
+            return plan.assigned(row, changed)
+
+        for assigned, pairs in groupby(zip(keys, rows, strict=True), columns):
+            parameters = [[*(row[i] for i in assigned), *key] for key, row in pairs]
+            self._run(plan, "update", plan.update(assigned), parameters, lambda p: p[len(p) - width :])
+
+    def _run(
+        self,
+        plan: Plan,
+        op: str,
+        statement: str,
+        rows: Sequence[EncodedRow],
+        key_of: Callable[[EncodedRow], Sequence[Any]],
+    ) -> None:
+        """The statement for each row, each hitting exactly one row of the target."""
+        if not rows:
+            return
+        for group in ([row] for row in rows) if self._singly else (rows,):
+            key = key_of(group[0]) if len(group) == 1 else None
+            try:
+                count = self._session.execute_many(statement, group)
+            except Exception as error:
+                violation = self._violation(error)
+                if violation is None:
+                    raise
+                raise self._objection(plan, op, violation, key, str(error)) from error
+            if count != len(group):
+                raise self._objection(plan, op, None, key)
+            if self._singly:
+                failpoints.hit("row_applied")
+
+    @staticmethod
+    def _objection(
+        plan: Plan, op: str, violation: Violation | None, key: Sequence[Any] | None, reason: str = ""
+    ) -> _Objection:
+        named = "" if key is None else named_key(plan.table, key)
+        return _Objection(plan.table, op, violation, named, reason)
+
+    def _plan(self, table: Table) -> Plan:
+        plan = self._plans.get(id(table))
+        if plan is None:
+            plan = Plan(table, self._followed[table.name], self._dialect, self._storage)
+            self._plans[id(table)] = plan
+        return plan
+
+
+def _steps(changes: Iterable[Change]) -> Iterator[Truncate | list[Rows]]:
+    """Changes in steps that may not be mixed: each TRUNCATE, and between them each table's runs together."""
+    tables: dict[int, list[Rows]] = {}
+    for change in changes:
+        if isinstance(change, Truncate):
+            yield from tables.values()
+            tables = {}
+            yield change
+        else:
+            tables.setdefault(id(change.table), []).append(change)
+    yield from tables.values()

@@ -1,0 +1,87 @@
+"""What the applier resolves once for each table, so that it can loop over rows without decisions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from replicator.errors import ValueNotHeld
+from replicator.model.compact import named_key
+from replicator.model.schema import Table
+from replicator.model.stream import Followed
+from replicator.model.values import MISSING, Row
+from replicator.sql.ddl import Encode, StorageOf
+from replicator.sql.statements import Dialect
+
+EncodedRow = Sequence[Any]
+
+
+class Plan:
+    """A table's statements and encoders at one target."""
+
+    def __init__(self, table: Table, followed: Followed, dialect: Dialect, storage: StorageOf) -> None:
+        self.table = table
+        self.target = followed.target
+        self.names = table.names
+        self.key_at = table.key_at
+        self.matched = table.key or table.names
+        self._dialect = dialect
+        encoders: list[Encode | None] = [
+            storage(column, dict(followed.policies.get(column.name, {}))).encode for column in table.columns
+        ]
+        self._of_row = [(i, encode) for i, encode in enumerate(encoders) if encode is not None]
+        self._of_key = [(n, encode) for n, i in enumerate(self.key_at) if (encode := encoders[i]) is not None]
+        self.update = functools.cache(self._update)
+        self.select = functools.cache(self._select)
+        self.insert = dialect.insert(self.target, self.names)
+        self.empty = dialect.empty(self.target)
+        self.delete = (
+            dialect.delete(self.target, table.key) if table.key else dialect.delete_one(self.target, self.names)
+        )
+
+    def _update(self, assigned: tuple[int, ...]) -> str:
+        """Parameters: the values of the columns at `assigned`, then the key."""
+        names = [self.names[i] for i in assigned]
+        if self.table.key:
+            return self._dialect.update(self.target, names, self.table.key)
+        return self._dialect.update_one(self.target, names, self.names)
+
+    def _select(self, columns: tuple[int, ...]) -> str:
+        return self._dialect.select(self.target, [self.names[i] for i in columns], self.table.key)
+
+    def assigned(self, row: EncodedRow, moves: bool) -> tuple[int, ...]:
+        """Which columns an update sets: those that came, and the key's own only where the key changes."""
+        skip = () if moves or not self.table.key else self.key_at
+        return tuple(i for i, value in enumerate(row) if value is not MISSING and i not in skip)
+
+    def encode_rows(self, rows: list[Row]) -> Sequence[EncodedRow]:
+        if not self._of_row:
+            return rows
+        return [self._encode(row, self._of_row, None) for row in rows]
+
+    def encode_keys(self, keys: list[Row]) -> Sequence[EncodedRow]:
+        if not self._of_key:
+            return keys
+        return [self._encode(key, self._of_key, key) for key in keys]
+
+    def _encode(self, row: Row, encoders: list[tuple[int, Encode]], key: Row | None) -> EncodedRow:
+        values: list[Any] = list(row)
+        for i, encode in encoders:
+            value = values[i]
+            if value is not None and value is not MISSING:
+                try:
+                    values[i] = encode(value)
+                except ValueError as error:
+                    column = self.names[i] if key is None else self.matched[i]
+                    raise self._not_held(row if key is None else None, key, column, error) from None
+        return values
+
+    def _not_held(self, row: Row | None, key: Row | None, column: str, error: ValueError) -> ValueNotHeld:
+        if row is not None:
+            key = tuple(row[i] for i in self.key_at)
+        where = named_key(self.table, key or ())
+        return ValueNotHeld(
+            f"{self.table.name}.{column} ({where}): {error}",
+            remedy=f'change the value at the source, or choose a policy: [columns."{self.table.name}.{column}"]',
+        )

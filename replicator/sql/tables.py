@@ -1,0 +1,72 @@
+"""The ledger's tables, format version 1.
+
+In schema `replicator` where the target has schemas, as `_replicator_*` elsewhere. A change of anything here raises
+FORMAT_VERSION, and comes with its migration and a fixture of the old rows.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+FORMAT_VERSION = 1
+SCHEMA = "replicator"
+PREFIX = "_replicator_"
+
+
+class LedgerTables:
+    def __init__(self, schemas: bool) -> None:
+        self.metadata = sa.MetaData(schema=SCHEMA if schemas else None)
+        self._prefix = "" if schemas else PREFIX
+        big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+        self.format = self._table("format", sa.Column("version", sa.Integer, primary_key=True))
+        self.streams = self._table(
+            "streams",
+            sa.Column("name", sa.String(40), primary_key=True),
+            sa.Column("uid", sa.String(32), nullable=False),
+            sa.Column("publication", sa.Text),
+            sa.Column("slot", sa.Text),
+            sa.Column("source", sa.Text, nullable=False),
+            sa.Column("phase", sa.String(16), nullable=False),
+            sa.Column("epoch", big, nullable=False),
+            sa.Column("position", sa.Text),
+            sa.Column("within", big, nullable=False),
+        )
+        self.tables = self._table(
+            "tables",
+            sa.Column("stream", sa.String(40), primary_key=True),
+            sa.Column("source_schema", sa.String(128), primary_key=True),
+            sa.Column("source_name", sa.String(128), primary_key=True),
+            sa.Column("target_schema", sa.Text, nullable=False),
+            sa.Column("target_name", sa.Text, nullable=False),
+            sa.Column("phase", sa.String(16), nullable=False),
+            sa.Column("floor", sa.Text),
+            sa.Column("made", sa.Integer, nullable=False),
+            sa.Column("may_empty", sa.Integer, nullable=False),
+            sa.Column("shape", sa.Text, nullable=False),
+            sa.Column("policies", sa.Text, nullable=False),
+        )
+        self.parts = self._table(
+            "parts",
+            sa.Column("stream", sa.String(40), primary_key=True),
+            sa.Column("source_schema", sa.String(128), primary_key=True),
+            sa.Column("source_name", sa.String(128), primary_key=True),
+            sa.Column("part", sa.Integer, primary_key=True),
+            sa.Column("epoch", big, nullable=False),
+            sa.Column("position", sa.Text),
+            sa.Column("cursor", sa.Text),
+            sa.Column("done", sa.Integer, nullable=False),
+        )
+        self.beats = self._table(
+            "beats",
+            sa.Column("stream", sa.String(40), primary_key=True),
+            sa.Column("pid", sa.Integer, nullable=False),
+            sa.Column("host", sa.Text, nullable=False),
+            sa.Column("started_at", sa.Float, nullable=False),
+            sa.Column("at", sa.Float, nullable=False),
+            sa.Column("head", sa.Text),
+            sa.Column("retained_bytes", big),
+            sa.Column("error", sa.Text),
+        )
+
+    def _table(self, name: str, *columns: sa.Column[object]) -> sa.Table:
+        return sa.Table(self._prefix + name, self.metadata, *columns)

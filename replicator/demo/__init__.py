@@ -1,0 +1,1 @@
+"""`replicator demo`: an embedded PostgreSQL, a small shop with a busy writer, and its live copy in an SQLite file."""

@@ -289,8 +289,8 @@ def test_lose_reply_lets_the_server_act_and_the_client_wonder(proxy: FaultProxy,
 def test_a_server_that_is_away_resets_clients(server: EchoServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with FaultProxy("127.0.0.1", port) as proxy, connect(proxy) as client:
-        with pytest.raises(ConnectionResetError):
+    with FaultProxy("127.0.0.1", port) as proxy:
+        with pytest.raises(ConnectionResetError), connect(proxy) as client:
             client.recv(1)
         assert proxy.accepted == 1
 

@@ -6,6 +6,7 @@ copied as it is.
 
 from __future__ import annotations
 
+import re
 from binascii import unhexlify
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from replicator.model.datatypes import Mapping as HstoreMapping
 from replicator.model.schema import Column
 
 MONEY = "money"
+_MONEYS = (MONEY, f"{MONEY}[]")
+_AMOUNT = re.compile(r'"?(-?)\$([\d,]+\.\d\d)"?')
 
 _PLAIN: dict[str, DataType] = {
     "bool": Boolean(),
@@ -174,7 +177,7 @@ def from_bytes(column: Column) -> FromBytes:
             return float
         case Bytes():
             return _bytea
-        case Decimal() if column.native_name == MONEY:
+        case Decimal() | Array() if column.native_name in _MONEYS:
             return lambda data: _money(data.decode())
         case _:
             return bytes.decode
@@ -191,7 +194,7 @@ def from_text(column: Column) -> FromText | None:
             return float
         case Bytes():
             return lambda text: _bytea(text.encode())
-        case Decimal() if column.native_name == MONEY:
+        case Decimal() | Array() if column.native_name in _MONEYS:
             return _money
         case _:
             return None
@@ -204,5 +207,5 @@ def _bytea(data: bytes) -> bytes:
 
 
 def _money(text: str) -> str:
-    """`-$1,234.50` under lc_monetary=C, as `-1234.50`."""
-    return text.replace("$", "").replace(",", "")
+    """`-$1,234.50` under lc_monetary=C, as `-1234.50`; each element of an array likewise."""
+    return _AMOUNT.sub(lambda amount: amount.group(1) + amount.group(2).replace(",", ""), text)

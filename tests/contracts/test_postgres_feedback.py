@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg2
 import pytest
@@ -64,7 +65,7 @@ class Psycopg2:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self.connection = psycopg2.connect(database.url, connection_factory=LogicalReplicationConnection)
-        self.cursor = self.connection.cursor()
+        self.cursor: Any = self.connection.cursor()
         self.cursor.start_replication(
             slot_name=SLOT, options={"proto_version": "1", "publication_names": PUBLICATION}, decode=False
         )

@@ -85,7 +85,7 @@ def test_s124_bad_files(tmp_path: Path, text: str, message: str) -> None:
     ],
 )
 def test_bad_policies(path: str, chosen: dict[str, str], message: str) -> None:
-    found = config.Config(source="x", target="y", columns={path: chosen})  # type: ignore[arg-type]
+    found = config.Config(source="x", target="y", columns={path: chosen})
     with pytest.raises(UsageError, match=message):
         found.policies(SQLITE.policies())
 

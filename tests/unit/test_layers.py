@@ -84,7 +84,7 @@ def test_identifiers_are_quoted_in_one_place() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.JoinedStr):
                 continue
-            text = "".join(part.value if isinstance(part, ast.Constant) else "\0" for part in node.values)
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
             first = text.lstrip().split(" ")[0]
             is_sql = first in {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE", "SELECT", "COPY", "GRANT"}
             assert not (is_sql and '"\0"' in text), f"{path}:{node.lineno}: a name is quoted by hand"

@@ -152,7 +152,7 @@ def _type(types: dict[int, tuple[Any, ...]], oid: int) -> Type:
 def printing(kind: Type, x: str) -> str:
     """An SQL expression for the canonical text of `x`; for floats the hex form of their eight bytes."""
     if kind.base in FLOATS:
-        return f"encode(float8send(format('%s', {x})::float8), 'hex')"
+        return f"encode(float8send(({_text(kind, x, 0)})::float8), 'hex')"
     return _text(kind, x, 0)
 
 

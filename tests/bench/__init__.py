@@ -1,0 +1,1 @@
+"""Rates of each stage beside the raw rates of the same run. `make bench` prints them."""

@@ -27,6 +27,18 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except ReplicatorError as error:
             _fail(error)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            # Neither a stack trace nor a driver's text, which may quote a row, unless they are asked for.
+            if log.isEnabledFor(logging.DEBUG):
+                raise
+            _fail(
+                ReplicatorError(
+                    f"unexpected failure: {type(error).__name__}",
+                    remedy="the saved position is kept; run again with --verbose for the trace, and report it",
+                )
+            )
 
 
 def _fail(error: ReplicatorError) -> NoReturn:

@@ -3,7 +3,8 @@
     ReplicatorError              1  unexpected failure
     ├── UsageError               2  a wrong option, URL or configuration
     ├── Refused                  3  refused before anything was made
-    │   └── Fenced               3  another run holds the stream
+    │   ├── Fenced               3  another run holds the stream
+    │   └── LoginRefused         3  the server ended the login; retried by a run that was let in before
     ├── PositionLost             4  the saved position cannot be proved or served; a new copy is needed
     ├── CannotApply              5  stopped by what cannot be applied; the position is kept
     │   ├── ValueNotHeld         5  a value that the target cannot hold exactly
@@ -45,6 +46,10 @@ class Refused(ReplicatorError):
 
 class Fenced(Refused):
     """The stream belongs to another run: nothing that this one does may be written any more."""
+
+
+class LoginRefused(Refused):
+    """The server ended the login. It may have been shutting down: a run that it had let in before tries again."""
 
 
 class PositionLost(ReplicatorError):

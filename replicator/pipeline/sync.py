@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from replicator import failpoints
 from replicator.engine import Endpoint, Engine, Finding, Objects, Policies, Snapshot, Source, Target
-from replicator.errors import Refused, Unfinished
+from replicator.errors import LoginRefused, Refused, Retryable, Unfinished
 from replicator.model.builder import Limits
 from replicator.model.position import Position
 from replicator.model.saved import save_shape
@@ -58,6 +58,7 @@ class Sync:
         self._report = report
         self._progressed = False
         self._complete = False
+        self._let_in = False
         self._head: Position | None = None
         self._mark: str | None = None
 
@@ -73,6 +74,15 @@ class Sync:
         return self._mark
 
     def _attempt(self) -> None:
+        """A server that has let us in before and now ends a login is shutting down, or starting, or cut off."""
+        try:
+            self._from_the_ledger()
+        except LoginRefused as error:
+            if not self._let_in:
+                raise
+            raise Retryable(error.what, remedy=error.remedy) from error
+
+    def _from_the_ledger(self) -> None:
         """Both ends anew, from what the ledger says: after any failure that is the whole truth."""
         self._progressed = False
         with ExitStack() as ends:
@@ -91,6 +101,7 @@ class Sync:
             target.open(self._options.name)
             leave = [name for name in (known.tables if known else ()) if name not in {t.table.name for t in tables}]
             state = target.ledger.claim(self._options.name, source.identity(), self._options.objects, leave)
+            self._let_in = True
             self._leave(state, leave)
             if state.phase == "preparing":
                 mark = self._first(source, target, state, tables)

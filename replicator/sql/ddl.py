@@ -20,10 +20,10 @@ Raises ValueError, with the reason alone, for a value that the column cannot hol
 
 @dataclass(frozen=True)
 class Storage:
-    """How a target keeps one column: its type, a CHECK over `{column}`, and the encoder (None: as it is)."""
+    """How a target keeps one column: its type, the CHECK on its quoted name, and the encoder (None: as it is)."""
 
     type: str
-    check: str | None = None
+    check: Callable[[str], str] | None = None
     encode: Encode | None = None
 
 
@@ -58,7 +58,7 @@ class Ddl:
         if not column.nullable or column.name in followed.table.key:
             parts.append("NOT NULL")
         if storage.check:
-            parts.append(f"CHECK ({storage.check.replace('{column}', name)})")
+            parts.append(f"CHECK ({storage.check(name)})")
         return " ".join(parts)
 
     def unique_index(self, target: Name, name: str, columns: Sequence[str]) -> str:

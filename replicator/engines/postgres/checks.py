@@ -12,7 +12,7 @@ from replicator.engines.postgres import publication
 from replicator.engines.postgres.connect import SESSION, open_session, parameters, query
 from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.walsender import WalSender
-from replicator.errors import ReplicatorError
+from replicator.errors import Refused
 from replicator.model.schema import Name, Table
 
 OLDEST, NEWEST = 15, 18
@@ -67,7 +67,7 @@ def _replication(connection: SqlConnection, where: Endpoint, objects: Objects) -
         )
     try:
         WalSender(where).close()
-    except ReplicatorError as error:
+    except Refused as error:
         role = quote(parameters(where).get("user", "the_role"))
         yield Finding(
             "refuse",

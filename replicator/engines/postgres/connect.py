@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from replicator.engine import Endpoint
-from replicator.errors import CannotApply, PositionLost, Refused, ReplicatorError, Retryable, UsageError
+from replicator.errors import CannotApply, LoginRefused, PositionLost, Refused, ReplicatorError, Retryable, UsageError
 
 SESSION = {
     "datestyle": "ISO",
@@ -78,6 +78,7 @@ def parameters(where: Endpoint, *, replication: bool = False, session: Mapping[s
         "keepalives_idle": "10",
         "keepalives_interval": "5",
         "keepalives_count": "3",
+        "tcp_user_timeout": "30000",
         "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
     }
     if url.username:
@@ -124,7 +125,7 @@ def unreachable(where: Endpoint, text: str) -> ReplicatorError:
     found = parameters(where)
     reason = " ".join(text.split())
     if _listens(found["host"], int(found["port"])):
-        return Refused(
+        return LoginRefused(
             f"{where.shown}: the server refused the login: {reason}",
             remedy="check user, password, database and pg_hba.conf",
         )

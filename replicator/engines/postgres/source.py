@@ -130,7 +130,7 @@ class PostgresSource:
         wanted = {table.name for table in tables}
         if published is None or published == wanted:
             return
-        query(self._sql, f"ALTER PUBLICATION {quote(name)} SET TABLE {publication.listed(tables)}")
+        query(self._sql, f"ALTER PUBLICATION {quote(name)} SET {publication.listed(tables)}")
 
     def guard(self, state: StreamState, mark: Position) -> None:
         assert isinstance(mark, Lsn)

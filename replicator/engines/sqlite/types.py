@@ -8,6 +8,7 @@ JSON. See https://www.sqlite.org/stricttables.html and https://www.sqlite.org/da
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from replicator.errors import Refused
@@ -65,7 +66,7 @@ def storage(column: Column, policies: dict[str, str]) -> Storage:
 def _by_type(kind: DataType, policies: dict[str, str]) -> Storage:
     match kind:
         case Boolean():
-            return Storage("INTEGER", "{column} IN (0, 1)")
+            return Storage("INTEGER", _one_of(("0", "1")))
         case Integer(bits=bits, signed=signed):
             return Storage("INTEGER", None, _integer if bits > 63 and not signed else None)
         case Float():
@@ -77,7 +78,7 @@ def _by_type(kind: DataType, policies: dict[str, str]) -> Storage:
         case Timestamp(zoned=True):
             return Storage("TEXT", None, _utc)
         case Enum(labels=labels):
-            return Storage("TEXT", "{column} IN (" + ", ".join(map(text_literal, labels)) + ")" if labels else None)
+            return Storage("TEXT", _one_of(map(text_literal, labels)))
         case Array():
             return Storage("TEXT", None, _array(kind))
         case Mapping():
@@ -86,6 +87,11 @@ def _by_type(kind: DataType, policies: dict[str, str]) -> Storage:
             return Storage("TEXT")
         case _:
             assert_never(kind)
+
+
+def _one_of(literals: Iterable[str]) -> Callable[[str], str]:
+    listed = ", ".join(literals)
+    return lambda column: f"{column} IN ({listed})"
 
 
 def _canonical_text(value: Value) -> Value:

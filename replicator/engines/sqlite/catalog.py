@@ -73,6 +73,11 @@ class SqliteStructure:
         """Can a table that we did not make hold the rows without changing them?"""
         table, target = followed.table, followed.target.name
         found: list[Finding] = []
+        if self._session.execute(
+            "SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) = lower(?)", (target,)
+        ).fetchone():
+            remedy = f"drop it, or give the table another place: --map '{table.name}=other_name'"
+            return [Finding("refuse", f"target table {target}: there is a view of this name", remedy)]
 
         def refuse(what: str, remedy: str) -> None:
             found.append(Finding("refuse", f"target table {target}: {what}", remedy))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import sqlite3
@@ -23,6 +24,7 @@ import psutil
 from replicator.errors import Fenced
 
 FROZEN_LIMIT_S = 60.0
+log = logging.getLogger("replicator")
 
 
 class RunnerLock:
@@ -34,30 +36,47 @@ class RunnerLock:
 
     def acquire(self) -> None:
         """Raises Fenced when a live process runs the stream."""
-        frozen_since: float | None = None
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        self._handle = handle
+        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        if not self._try(0.0) and not self._outlast():
+            return
+        me = {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": socket.gethostname()}
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, json.dumps({**me, "since": time.time()}).encode(), 0)
+
+    def _try(self, seconds: float) -> bool:
+        """Take the lock, within so many seconds."""
+        assert self._handle is not None
+        deadline = time.monotonic() + seconds
         while True:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
             except BlockingIOError:
-                pass
-            holder = self._holder()
-            if holder is None or holder.status() != psutil.STATUS_STOPPED:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(0.1)
+
+    def _outlast(self) -> bool:
+        """Wait out a frozen holder; True with the lock taken, False where it is left to a holder that can do no harm.
+
+        Raises Fenced for a holder that is not frozen, or is no longer.
+        """
+        deadline = time.monotonic() + FROZEN_LIMIT_S
+        while time.monotonic() < deadline:
+            if not self._frozen_holder():
                 raise self._running()
-            now = time.monotonic()
-            frozen_since = frozen_since or now
-            if now - frozen_since >= FROZEN_LIMIT_S:
-                if not self._can_write():
-                    holder.kill()
-                    holder.wait(10)
-                    continue
-                return  # it holds no transaction: the fence stops it when it is thawed
-            time.sleep(0.5)
-        me = {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": socket.gethostname()}
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({**me, "since": time.time()}).encode(), 0)
+            if self._try(0.5):
+                return True
+        holder = self._frozen_holder()
+        if holder is None:
+            raise self._running()
+        if self._can_write():
+            return False  # it is not inside a transaction: the fence stops it when it is thawed
+        log.warning("ending the frozen runner with pid %d, which holds the file's write lock", holder.pid)
+        holder.kill()
+        if not self._try(10.0):
+            raise self._running()
+        return True
 
     def _read(self) -> dict[str, object]:
         assert self._handle is not None
@@ -67,15 +86,16 @@ class RunnerLock:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _holder(self) -> psutil.Process | None:
-        """The process that took the lock, if it is on this host and still the same one."""
+    def _frozen_holder(self) -> psutil.Process | None:
+        """The process that took the lock, if it is on this host, still the same one, and stopped."""
         found = self._read()
         pid, started = found.get("pid"), found.get("started")
         if found.get("host") != socket.gethostname() or not isinstance(pid, int):
             return None
         try:
             process = psutil.Process(pid)
-            return process if process.create_time() == started else None
+            same = process.create_time() == started
+            return process if same and process.status() == psutil.STATUS_STOPPED else None
         except psutil.Error:
             return None
 

@@ -27,9 +27,7 @@ MISSING = pytest.StashKey[set[str]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the tiers."""
     group = parser.getgroup("replicator")
-    group.addoption(
-        "--rotation", type=int, help=f"seed of the rotating tests (or {ROTATION}); random by default"
-    )
+    group.addoption("--rotation", type=int, help=f"seed of the rotating tests (or {ROTATION}); random by default")
     group.addoption("--all", action="store_true", help="run all rotating tests")
     group.addoption("--soak", action="store_true", help="run the soak tests too")
 

@@ -92,10 +92,10 @@ class Sync:
             admit(target.findings())
             source = self._source_end.engine.source(self._source_end.endpoint, log.warning)
             ends.callback(source.close)
-            if self._options.once and self._head is None:
-                self._head = source.head()
             known = target.ledger.peek(self._options.name)
             tables = self._choose(source, target, known)
+            if self._options.once and self._head is None:
+                self._head = source.head()
             if known is not None:
                 source.recognise(known.source)
             target.open(self._options.name)

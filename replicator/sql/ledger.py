@@ -241,6 +241,12 @@ class SqlLedger:
             .values(cursor=cursor, position=mark.position and str(mark.position), done=int(mark.done))
         )
         self._cursors[mark.table.name, mark.part] = cursor
+        if mark.done:
+            # With the last rows, since a table that keeps rows of somebody else can never be copied a second time.
+            tables = self._t.tables
+            connection.execute(
+                tables.update().where(self._is(tables, self._name, mark.table.name)).values(phase="copied")
+            )
 
     # Outside the fence
 

@@ -8,9 +8,7 @@ from tests.support.servers import Server
 
 
 def test_a_role_has_its_grants_and_no_more(database: PostgresDatabase) -> None:
-    database.execute(
-        "CREATE TABLE before (id int PRIMARY KEY); CREATE SCHEMA hidden; CREATE TABLE hidden.t ()"
-    )
+    database.execute("CREATE TABLE before (id int PRIMARY KEY); CREATE SCHEMA hidden; CREATE TABLE hidden.t ()")
     session = database.connect(database.role()).cursor()
     database.execute("CREATE TABLE after (id int PRIMARY KEY)")
     session.execute("SELECT * FROM before, after")

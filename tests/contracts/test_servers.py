@@ -49,9 +49,7 @@ def test_postgres_answers_and_logs_rows(database: PostgresDatabase) -> None:
     assert f"PostgreSQL {database.server.version}" in version
     assert level == "logical"
     slot = f"slot_{database.name}"
-    [(made,)] = database.query(
-        "SELECT slot_name FROM pg_create_logical_replication_slot(%s, 'pgoutput')", slot
-    )
+    [(made,)] = database.query("SELECT slot_name FROM pg_create_logical_replication_slot(%s, 'pgoutput')", slot)
     assert made == slot
 
 

@@ -150,9 +150,7 @@ class PostgresDatabase:
     def _drop_slots(self, cursor: Any) -> None:
         deadline = time.monotonic() + 20.0
         while True:
-            cursor.execute(
-                "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", (self.name,)
-            )
+            cursor.execute("SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", (self.name,))
             slots = cursor.fetchall()
             if not slots:
                 return

@@ -192,8 +192,7 @@ class TableSpec:
     def ddl(self) -> list[str]:
         """The statements that make the table, once `prepare` has made the types."""
         parts = [
-            f"{quoted(column.name)} {column.type}{'' if column.nullable else ' NOT NULL'}"
-            for column in self.columns
+            f"{quoted(column.name)} {column.type}{'' if column.nullable else ' NOT NULL'}" for column in self.columns
         ]
         if self.key:
             parts.append(f"PRIMARY KEY ({', '.join(map(quoted, self.key))})")
@@ -205,9 +204,7 @@ class TableSpec:
 
     def insert(self, rng: random.Random, rows: int = 1) -> str:
         """Some rows; those whose key is taken are left out."""
-        values = ", ".join(
-            f"({', '.join(self._value(rng, column) for column in self.columns)})" for _ in range(rows)
-        )
+        values = ", ".join(f"({', '.join(self._value(rng, column) for column in self.columns)})" for _ in range(rows))
         names = ", ".join(quoted(column.name) for column in self.columns)
         return f"INSERT INTO {self.quoted} ({names}) VALUES {values} ON CONFLICT DO NOTHING"
 
@@ -218,9 +215,7 @@ class TableSpec:
         values = {column.name: self._value(rng, column) for column in chosen}
         guard = ""
         if self.key and (not free or rng.random() < 0.2):
-            moved = {
-                column.name: self._value(rng, column) for column in self.columns if column.name in self.key
-            }
+            moved = {column.name: self._value(rng, column) for column in self.columns if column.name in self.key}
             taken = " AND ".join(f"{quoted(name)} = {value}" for name, value in moved.items())
             guard = f" AND NOT EXISTS (SELECT FROM {self.quoted} WHERE {taken})"
             values |= moved

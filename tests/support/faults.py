@@ -165,17 +165,13 @@ class Running:
         return self._file(channel).read_text(encoding="utf-8", errors="replace")
 
 
-def run_program(
-    argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> Running:
+def run_program(argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Running:
     """Start any program; `env` is added to our own environment, without a failpoint left over in it."""
     own = {name: value for name, value in os.environ.items() if name != VARIABLE}
     return Running(argv, {**own, "PYTHONUNBUFFERED": "1", **(env or {})}, cwd)
 
 
-def run_replicator(
-    args: Sequence[str], env: Mapping[str, str] | None = None, failpoint: str | None = None
-) -> Running:
+def run_replicator(args: Sequence[str], env: Mapping[str, str] | None = None, failpoint: str | None = None) -> Running:
     """Start the product as its users do. `failpoint` is `name[:n]=kill|raise|sleep[:s]`; a misspelt one is an
     error here, because the product would never reach it and the test would pass for the wrong reason."""
     extra = dict(env or {})

@@ -61,9 +61,7 @@ class BankSampler(Sampler):
     were there, fewer are a fault too, kept apart in `shrunk`, for a recopy may show it.
     """
 
-    def __init__(
-        self, path: Path | str, accounts: int, total: int, table: str = "bank", pause: float = 0.002
-    ) -> None:
+    def __init__(self, path: Path | str, accounts: int, total: int, table: str = "bank", pause: float = 0.002) -> None:
         super().__init__("bank-sampler", pause)
         self._uri = Path(path).absolute().as_uri() + "?mode=ro"
         self._query = f'SELECT count(*), sum(balance) FROM "{table}"'
@@ -97,9 +95,7 @@ class BankSampler(Sampler):
     def assert_clean(self, at_least: int = 1) -> None:
         """No torn state was seen, in enough samples to mean something."""
         assert self.samples >= at_least, f"only {self.samples} samples of a complete bank"
-        assert not self.torn, (
-            f"torn transactions: (accounts, sum) {self.torn[:5]}, expected sum {self._total}"
-        )
+        assert not self.torn, f"torn transactions: (accounts, sum) {self.torn[:5]}, expected sum {self._total}"
         assert not self.shrunk, f"accounts disappeared: (accounts, sum) {self.shrunk[:5]}"
 
 

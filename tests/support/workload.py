@@ -82,9 +82,7 @@ class Workload:
     def start(self) -> Self:
         self._stopping.clear()
         self._threads = [
-            threading.Thread(
-                target=writer.work, args=(self._stopping, self._pause), name=f"writer-{writer.number}"
-            )
+            threading.Thread(target=writer.work, args=(self._stopping, self._pause), name=f"writer-{writer.number}")
             for writer in self._writers
         ]
         for thread in self._threads:
@@ -151,9 +149,7 @@ class Workload:
         """The source itself is what this workload says; anything else would blame the product for it."""
         with closing(psycopg2.connect(self.url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute("SELECT op_id FROM tally ORDER BY op_id")
-            assert [number for (number,) in cursor.fetchall()] == self.tally_ids(), (
-                "the source's tally is off"
-            )
+            assert [number for (number,) in cursor.fetchall()] == self.tally_ids(), "the source's tally is off"
             cursor.execute("SELECT count(*), sum(balance) FROM bank")
             assert cursor.fetchone() == (self.accounts, self.total), "the source's bank is off"
 
@@ -210,9 +206,7 @@ class Writer:
         added: list[int] = []
         with self._items.undoable() as undo:
             with connection.cursor() as cursor:
-                parts = self._rng.sample(
-                    (self._tally, self._transfer, self._change_items), self._rng.randint(1, 3)
-                )
+                parts = self._rng.sample((self._tally, self._transfer, self._change_items), self._rng.randint(1, 3))
                 for part in parts:
                     part(cursor, done, added)
             if self._rng.random() < 0.1:

@@ -216,9 +216,7 @@ class Items:
     def _set(self, cursor: Cursor, key: int, columns: Iterable[str]) -> None:
         columns = tuple(columns)
         marks = ", ".join(f"{column} = %s" for column in columns)
-        cursor.execute(
-            f"UPDATE items SET {marks} WHERE id = %s", (*(self.value(column) for column in columns), key)
-        )
+        cursor.execute(f"UPDATE items SET {marks} WHERE id = %s", (*(self.value(column) for column in columns), key))
 
     def value(self, column: str) -> Any:
         """A random value of a column, NULL now and then."""
@@ -237,9 +235,7 @@ class Items:
                 return rng.random() < 0.5
             case "changed_at":
                 moment = f"{rng.randint(1, 9999):04}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
-                moment += (
-                    f" {rng.randint(0, 23):02}:{rng.randint(0, 59):02}:00.{rng.randint(0, 999_999):06}+00"
-                )
+                moment += f" {rng.randint(0, 23):02}:{rng.randint(0, 59):02}:00.{rng.randint(0, 999_999):06}+00"
                 return rng.choice((moment, moment, moment, "infinity", "0044-03-15 12:00+00 BC"))
             case "details":
                 inner = {"ä": rng.randint(0, 9), "b": [None, True, "\t\"'\\"], "n": rng.random()}

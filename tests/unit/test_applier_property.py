@@ -89,7 +89,7 @@ class Source:
             self.batches.append(batch)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(OPERATIONS, max_size=30), st.integers(1, 40), st.booleans())
 def test_net_effect_is_the_replay(operations: list[tuple[str, int, object, object]], limit: int, eager: bool) -> None:
     source = Source(Limits(rows=limit))

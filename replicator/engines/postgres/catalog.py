@@ -10,7 +10,7 @@ import psycopg2.extensions
 from replicator.engine import Finding, Listing, Policies
 from replicator.engines.postgres.connect import query
 from replicator.engines.postgres.names import quote_table
-from replicator.engines.postgres.types import PgType, canonical
+from replicator.engines.postgres.types import PgType, canonical, money_name
 from replicator.model.datatypes import Textual
 from replicator.model.schema import Column, Name, Table, UniqueIndex
 from replicator.model.selection import Selection
@@ -127,7 +127,8 @@ def _columns(
                 unknown.append((name, type_name))
                 continue
             kind = Textual(type_name)
-        columns.append(Column(name, kind, not not_null, f"{oid}:{modifier}", type_name))
+        native_name = money_name(oid, types) or type_name
+        columns.append(Column(name, kind, not not_null, f"{oid}:{modifier}", native_name))
     return tuple(columns), generated, unknown
 
 

@@ -6,9 +6,11 @@ Both the copy and the replication stream set the same session, since the canonic
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +182,27 @@ def query(connection: psycopg2.extensions.connection, sql: str, values: Sequence
     with translated(), connection.cursor() as cursor:
         cursor.execute(sql, values or None)
         return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def answered_in(seconds: float, connection: psycopg2.extensions.connection) -> Iterator[None]:
+    """Break the connection when the server has not answered by then.
+
+    A frozen server, or a network that swallows everything, would hold a question for ever. Only for questions that a
+    healthy server answers at once, asked while the log is followed.
+    """
+
+    def end() -> None:
+        with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def conninfo(where: Endpoint) -> bytes:

@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as SqlConnection
 from replicator import failpoints
 from replicator.engine import Endpoint
 from replicator.engines.postgres import pgoutput
-from replicator.engines.postgres.connect import connect, query
+from replicator.engines.postgres.connect import answered_in, connect, query
 from replicator.engines.postgres.position import Lsn
 from replicator.engines.postgres.relations import Relations, RowPlan
 from replicator.engines.postgres.walsender import Keepalive, WalSender
@@ -27,6 +27,8 @@ ASK_S = 0.05
 PRESS_S = 1.0
 """After how long without progress a waiter writes a message into the log, to have something that moves it."""
 RECHECK_S = 10.0
+ANSWER_S = 30.0
+"""After how long a server that does not answer a small question is taken for gone."""
 
 
 class PostgresReader:
@@ -123,7 +125,9 @@ class PostgresReader:
             self._waiting_since = now
         if now - max(self._waiting_since, self._last_mark) >= PRESS_S:
             self._waiting_since = now
-            query(self._connection(), "SELECT pg_logical_emit_message(true, 'replicator', 'news')")
+            connection = self._connection()
+            with answered_in(ANSWER_S, connection):
+                query(connection, "SELECT pg_logical_emit_message(true, 'replicator', 'news')")
 
     # Messages
 
@@ -268,7 +272,9 @@ class PostgresReader:
         now = time.monotonic()
         if now - self._last_check >= RECHECK_S:
             self._last_check = now
-            self._check(self._connection())
+            connection = self._connection()
+            with answered_in(ANSWER_S, connection):
+                self._check(connection)
 
     def _connection(self) -> SqlConnection:
         if self._sql is None or self._sql.closed:
@@ -284,14 +290,16 @@ class PostgresReader:
 
 def head(connection: SqlConnection) -> Lsn:
     """Covers every commit that is visible now, also one whose WAL is not yet flushed."""
-    return Lsn.parse(query(connection, "SELECT pg_current_wal_insert_lsn()::text")[0][0])
+    with answered_in(ANSWER_S, connection):
+        return Lsn.parse(query(connection, "SELECT pg_current_wal_insert_lsn()::text")[0][0])
 
 
 def retained_bytes(connection: SqlConnection, slot: str) -> int | None:
-    rows = query(
-        connection,
-        "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots "
-        "WHERE slot_name = %s",
-        (slot,),
-    )
+    with answered_in(ANSWER_S, connection):
+        rows = query(
+            connection,
+            "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots "
+            "WHERE slot_name = %s",
+            (slot,),
+        )
     return rows[0][0] if rows else None

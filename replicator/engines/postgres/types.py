@@ -149,8 +149,19 @@ def _array(kind: PgType, modifier: int, types: Mapping[int, PgType]) -> DataType
     if not kind.subscript:
         return None
     element = types[kind.element]
-    inner: DataType | None = Textual(MONEY) if element.name == MONEY else canonical(element.oid, modifier, types)
+    money = money_name(element.oid, types) is not None
+    inner: DataType | None = Textual(MONEY) if money else canonical(element.oid, modifier, types)
     return None if inner is None else Array(inner, element.delimiter)
+
+
+def money_name(oid: int, types: Mapping[int, PgType]) -> str | None:
+    """`money` or `money[]` where a type is one, also under domains: its text is read in a way of its own."""
+    kind = types[oid]
+    if kind.kind == "d":
+        return money_name(kind.base, types)
+    if kind.subscript:
+        return None if money_name(kind.element, types) is None else f"{MONEY}[]"
+    return MONEY if kind.schema == "pg_catalog" and kind.name == MONEY else None
 
 
 def _numeric(modifier: int) -> Decimal:

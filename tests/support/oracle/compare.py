@@ -129,10 +129,7 @@ def _diff(table: str, columns: Sequence[str], ours: Counter[str], theirs: Counte
     marked = [(line, "-", count) for line, count in missing.items()]
     marked += [(line, "+", count) for line, count in extra.items()]
     marked.sort()
-    lines = [
-        f"  {sign} {_short(line)}" + (f"  ({count} times)" if count > 1 else "")
-        for line, sign, count in marked
-    ]
+    lines = [f"  {sign} {_short(line)}" + (f"  ({count} times)" if count > 1 else "") for line, sign, count in marked]
     rest = [f"  ... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     return "\n".join([head, "    " + "\t".join(columns), *lines[:SHOWN], *rest])
 

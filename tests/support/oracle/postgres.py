@@ -24,6 +24,7 @@ SET timezone = 'UTC';
 SET intervalstyle = 'iso_8601';
 SET extra_float_digits = 3;
 SET bytea_output = 'hex';
+SET standard_conforming_strings = on;
 SET statement_timeout = '120s';
 """
 NOT_FINITE = "('NaN', 'Infinity', '-Infinity')"
@@ -117,9 +118,7 @@ class Table:
             raise LookupError(f"PostgreSQL has no table {self.schema}.{self.name}")
         catalog = json.loads(found)
         types = {row[0]: tuple(row[1:]) for row in catalog["types"]}
-        return [
-            Column(name, _type(types, oid), generated) for name, oid, generated in catalog["columns"] or []
-        ]
+        return [Column(name, _type(types, oid), generated) for name, oid, generated in catalog["columns"] or []]
 
     def column(self, name: str) -> Column:
         for column in self.columns:

@@ -1,0 +1,41 @@
+"""What the pipeline tests share: a source database and an SQLite file of the test's own."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.databases import PostgresDatabase
+from tests.support.pair import Pair
+from tests.support.servers import Server
+
+
+@pytest.fixture
+def pair(database: PostgresDatabase, tmp_path: Path) -> Iterator[Pair]:
+    """A fresh database on each PostgreSQL, and a file that is not there yet."""
+    with Pair(database, tmp_path / "copy.db") as made:
+        yield made
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers whose seed is printed; REPLICATOR_TEST_SEED repeats a run."""
+    seed = int(os.environ.get("REPLICATOR_TEST_SEED") or random.randrange(10**6))
+    print(f"REPLICATOR_TEST_SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def pair18(postgres18: Server, tmp_path: Path) -> Iterator[Pair]:
+    """The newer PostgreSQL alone, for what hardly depends on the source's version."""
+    with PostgresDatabase(postgres18) as database, Pair(database, tmp_path / "copy.db") as made:
+        yield made
+
+
+@pytest.fixture
+def pair15(postgres15: Server, tmp_path: Path) -> Iterator[Pair]:
+    """The older PostgreSQL alone: mostly for rotating tests."""
+    with PostgresDatabase(postgres15) as database, Pair(database, tmp_path / "copy.db") as made:
+        yield made

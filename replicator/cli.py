@@ -90,7 +90,8 @@ def main() -> None:
 @click.option("--give-up-after", type=float, metavar="SECONDS", help="Exit 6 when a peer stays away this long.")
 def sync(file: Path | None, verbose: bool, once: bool, **given: Any) -> None:
     """Copy what is missing, then follow the log until stopped."""
-    from replicator.pipeline.sync import Sync, SyncOptions
+    from replicator.pipeline.options import SyncOptions
+    from replicator.pipeline.sync import Sync
     from replicator.terminal import copy_report
 
     settings = config.load(file, given)
@@ -114,7 +115,7 @@ def sync(file: Path | None, verbose: bool, once: bool, **given: Any) -> None:
 
 
 def _ends(settings: config.Config) -> tuple[Any, Any]:
-    from replicator.pipeline.sync import End
+    from replicator.pipeline.options import End
 
     found = []
     for role, url in (("SOURCE", settings.source), ("TARGET", settings.target)):

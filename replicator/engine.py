@@ -160,6 +160,13 @@ class Source(Protocol):
         """Make the log carry exactly these tables from here on."""
         ...
 
+    def carried(self, identity: Identity) -> Mapping[Name, str]:
+        """For each table that the log carries now, a token that stays the same for as long as it does without a gap.
+
+        `guard` compares them with those in the ledger.
+        """
+        ...
+
     def snapshot(self) -> Snapshot:
         """A new consistent view, later than the stream's own."""
         ...
@@ -210,16 +217,27 @@ class Ledger(Protocol):
         """Take the stream: raise its epoch, so that any other run of it can write no more.
 
         A new stream gets its row, with a random uid, in state `preparing`. The tables in `leave` are no longer
-        followed: they are set to `left` with the floor NEVER in the same transaction.
+        followed: they are set to `left` with the floor NEVER in the same transaction, or forgotten if their copy has
+        never begun.
 
         Raises Fenced when another run holds the stream, Refused when the name belongs to another source.
         """
         ...
 
     def record(
-        self, tables: Iterable[Followed], *, mark: Position | None = None, phase: StreamPhase | None = None
+        self,
+        tables: Iterable[Followed],
+        *,
+        mark: Position | None = None,
+        phase: StreamPhase | None = None,
+        source: str | None = None,
     ) -> None:
-        """Save these tables, and with `mark` and `phase` the end of `preparing`, in one transaction."""
+        """Save these tables in one transaction; `mark` and `phase`: the end of `preparing`; `source`: the server, as
+        it calls itself now."""
+        ...
+
+    def owners(self, name: str) -> dict[Name, str]:
+        """The target tables of other streams than `name`, each with its stream. Makes nothing."""
         ...
 
     def begin_copy(self, table: Followed) -> None:

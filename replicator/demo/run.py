@@ -19,8 +19,9 @@ from replicator.demo.show import Figures, Screen
 from replicator.engine import find
 from replicator.errors import Refused, ReplicatorError
 from replicator.model.selection import Selection
+from replicator.pipeline.options import End, SyncOptions
 from replicator.pipeline.stop import Stop
-from replicator.pipeline.sync import End, Sync, SyncOptions
+from replicator.pipeline.sync import Sync
 
 STREAM = "demo"
 

@@ -53,9 +53,6 @@ class Net:
     def existed(self) -> list[Row]:
         return [key for key, entry in self.entries.items() if entry.existed]
 
-    def final(self) -> list[Row]:
-        return [e.row for e in self.entries.values() if e.row is not None]
-
     def strangers(self) -> list[Entry]:
         """Entries with values that must be read from the target under another key than their own."""
         return [e for key, e in self.entries.items() if e.partial and not (e.existed and e.origin == key)]

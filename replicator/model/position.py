@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Protocol, Self
 
 
 class Position(Protocol):
@@ -28,5 +28,3 @@ class _Never(enum.Enum):
 
 NEVER: Final = _Never.NEVER
 """The floor of a table whose changes are not applied: set aside, or still being copied."""
-
-Floor = Position | Literal[_Never.NEVER]

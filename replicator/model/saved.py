@@ -21,6 +21,7 @@ class _Column(_Saved):
     nullable: bool
     native: str
     native_name: str
+    number: int
 
 
 class _Unique(_Saved):
@@ -43,7 +44,14 @@ def save_shape(table: Table) -> str:
         id=table.id,
         key=table.key,
         columns=tuple(
-            _Column(name=c.name, type=c.type, nullable=c.nullable, native=c.native, native_name=c.native_name)
+            _Column(
+                name=c.name,
+                type=c.type,
+                nullable=c.nullable,
+                native=c.native,
+                native_name=c.native_name,
+                number=c.number,
+            )
             for c in table.columns
         ),
         uniques=tuple(_Unique(name=u.name, columns=u.columns) for u in table.uniques),
@@ -58,7 +66,7 @@ def load_shape(name: Name, text: str) -> Table:
         raise _damaged(name, error) from error
     return Table(
         name,
-        tuple(Column(c.name, c.type, c.nullable, c.native, c.native_name) for c in shape.columns),
+        tuple(Column(c.name, c.type, c.nullable, c.native, c.native_name, c.number) for c in shape.columns),
         shape.key,
         shape.id,
         tuple(UniqueIndex(u.name, u.columns) for u in shape.uniques),

@@ -24,7 +24,8 @@ class Column:
     """A column that is copied and followed.
 
     `native` pins the source's own type (for PostgreSQL: type OID and modifier), so that a change of it is noticed
-    whatever it maps to; `native_name` is how the source writes it.
+    whatever it maps to; `native_name` is how the source writes it. `number` is the source's own for the column, which
+    a column that is dropped and added again does not keep; 0 where the source has none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Column:
     nullable: bool
     native: str
     native_name: str
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ StreamPhase = Literal["preparing", "streaming"]
 """`preparing`: until the first mark is saved, everything at the source may be removed and made again. Then
 `streaming`, for ever: the slot is never remade."""
 
-TablePhase = Literal["chosen", "copying", "copied", "live", "left"]
-"""`chosen`: nothing copied yet. `copied`: all rows are there, its unique indexes not yet. `left`: the selection no
-longer has it; its copy stays where it is, and a table that comes back is copied anew."""
+TablePhase = Literal["chosen", "copying", "copied", "live", "left", "returning"]
+"""`chosen`: its copy has never begun. `copied`: all rows are there, its unique indexes not yet. `left`: the selection
+no longer has it; its copy stays where it is. `returning`: it is back in the selection, and to be copied anew."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Followed:
 
     `floor`: the text of the position that its copy is consistent with, `never`, or None before its first copy.
     `made`: we made the target table. `may_empty`: it was absent, empty or `--truncate`d when its first copy began, so
-    a new copy may empty it. `policies`: for each column the type policies that the user chose.
+    a new copy may empty it. `policies`: for each column the type policies that the user chose. `carried`: the source's
+    token for the log's carrying this table; another token means that there may have been a gap.
     """
 
     table: Table
@@ -48,6 +49,7 @@ class Followed:
     made: bool = False
     may_empty: bool = False
     policies: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    carried: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ while it is busy the next batch fills.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -26,6 +27,8 @@ JOINED_ROWS, JOINED_BYTES = 20_000, 8 << 20
 IDLE_MARK_S = 10.0
 BEAT_S = 5.0
 POLL_S = 0.1
+JOIN_S = 5.0
+log = logging.getLogger("replicator")
 
 
 class Pump:
@@ -57,8 +60,6 @@ class Pump:
         self._in_parts = False
         self._started_at = time.time()
         self._next_beat = 0.0
-        self.applied = False
-        """Has anything become durable? Then a later failure is a new one."""
 
     def run(self, mark: Position, tables: Collection[Followed]) -> Position:
         """Apply everything after `mark`; returns the last mark when the end is reached or a stop is asked for."""
@@ -77,7 +78,9 @@ class Pump:
                 self._changed.notify_all()
             if self._in_parts:
                 self._target.applier.rollback()
-            thread.join(timeout=5)
+            thread.join(timeout=JOIN_S)
+            if thread.is_alive():
+                log.warning("the reader did not end within %.0f s; it is left behind", JOIN_S)
         return self.durable
 
     def _finished(self) -> bool:
@@ -116,7 +119,6 @@ class Pump:
         self._in_parts = not batch.complete
         if isinstance(batch.mark, StreamMark):
             self.durable = batch.mark.position
-            self.applied = True
         self._report.applied(batch)
 
     def _beat(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 import tenacity
@@ -14,68 +15,84 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 log = logging.getLogger("replicator")
 
 
-def until_done(
-    attempt: Callable[[], None], progressed: Callable[[], bool], stop: Stop, give_up_s: float | None
-) -> None:
-    """Run `attempt` until it returns, or a stop is asked for.
+class _Failures:
+    """How long and how often attempts have failed since the last sign of life."""
 
-    The waits grow with jitter, and begin anew after an attempt that `progressed`. Raises GaveUp when no attempt has
-    progressed for `give_up_s` seconds.
-    """
-    again = True
-    while again and not stop.requested:
-        again = False
-        try:
-            for trial in _trials(stop, give_up_s):
-                with trial:
-                    try:
-                        attempt()
-                    except Retryable as error:
-                        if stop.requested:
-                            return
-                        if progressed():
-                            _say(error, 0.0)
-                            again = True
-                        else:
-                            raise
-        except tenacity.RetryError as error:
-            last = error.last_attempt.exception()
-            assert isinstance(last, Retryable)
-            if stop.requested:
-                return
-            raise GaveUp(
-                f"gave up after {give_up_s:.0f} s: {last.what}",
-                remedy="mend the peer, then start again: it goes on from the saved position",
-            ) from last
+    def __init__(self) -> None:
+        self._signs = 0
+        self.count = 0
+        self.since = 0.0
+
+    def note(self, signs: int) -> None:
+        """One more failure; `signs` counts the signs of life so far."""
+        if self.count == 0 or signs != self._signs:
+            self.count, self.since = 0, time.monotonic()
+        self._signs = signs
+        self.count += 1
 
 
-class _Either(tenacity.stop.stop_base):
-    """The time is up, or a stop is asked for."""
+class _Wait(tenacity.wait.wait_base):
+    """Growing waits with jitter, which begin anew after a sign of life."""
 
-    def __init__(self, limit: tenacity.stop.stop_base, stop: Stop) -> None:
-        self._limit, self._stop = limit, stop
+    def __init__(self, failures: _Failures) -> None:
+        self._failures = failures
+        self._growing = tenacity.wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S)
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        retry_state.attempt_number = self._failures.count
+        return self._growing(retry_state)
+
+
+class _Stop(tenacity.stop.stop_base):
+    """A stop is asked for, or the failures have lasted too long."""
+
+    def __init__(self, failures: _Failures, stop: Stop, give_up_s: float | None) -> None:
+        self._failures, self._stop, self._limit = failures, stop, give_up_s
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        return self._stop.requested or self._limit(retry_state)
+        lasted = time.monotonic() - self._failures.since
+        return self._stop.requested or (self._limit is not None and lasted >= self._limit)
 
 
-def _trials(stop: Stop, give_up_s: float | None) -> tenacity.Retrying:
-    limit = tenacity.stop_after_delay(give_up_s) if give_up_s is not None else tenacity.stop_never
-    return tenacity.Retrying(
+def until_done(attempt: Callable[[], None], signs: Callable[[], int], stop: Stop, give_up_s: float | None) -> None:
+    """Run `attempt` until it returns, or a stop is asked for.
+
+    `signs` counts signs of life: what became durable. Raises GaveUp when `give_up_s` seconds have passed since the
+    first failure after the last of them.
+    """
+    failures = _Failures()
+    trials = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Retryable),
-        wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
-        stop=_Either(limit, stop),
+        wait=_Wait(failures),
+        stop=_Stop(failures, stop, give_up_s),
         sleep=stop.sleep,
-        before_sleep=_before_sleep,
+        before_sleep=_say,
     )
 
+    def tried() -> None:
+        if stop.requested:
+            return
+        try:
+            attempt()
+        except Retryable:
+            failures.note(signs())
+            raise
 
-def _before_sleep(state: tenacity.RetryCallState) -> None:
+    try:
+        trials(tried)
+    except tenacity.RetryError as error:
+        last = error.last_attempt.exception()
+        assert isinstance(last, Retryable)
+        if stop.requested:
+            return
+        raise GaveUp(
+            f"gave up after {give_up_s:.0f} s: {last.what}",
+            remedy="mend the peer, then start again: it goes on from the saved position",
+        ) from last
+
+
+def _say(state: tenacity.RetryCallState) -> None:
     assert state.outcome is not None and state.next_action is not None
     error = state.outcome.exception()
     assert isinstance(error, Retryable)
-    _say(error, state.next_action.sleep)
-
-
-def _say(error: Retryable, wait: float) -> None:
-    log.warning("%s; trying again in %.1f s", error.what, wait)
+    log.warning("%s; trying again in %.1f s", error.what, state.next_action.sleep)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
 
 CANCEL_AFTER_S = 7.0
 EXIT_AFTER_S = 9.0
@@ -38,15 +38,25 @@ class Stop:
         self._asked.wait(seconds)
 
     def install(self) -> None:
+        """Listen in a thread of its own: Python runs a signal's handler only when the main thread comes back from C
+        code, and a driver that waits for a lock or a dead peer may not come back for long."""
+        heard, told = socket.socketpair()
+        told.setblocking(False)
+        signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._signalled)
+            signal.signal(number, lambda *_: None)
+        self._sockets = heard, told
+        threading.Thread(target=self._listen, args=(heard,), name="signals", daemon=True).start()
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
-        if self._asked.is_set():
-            os._exit(SECOND_SIGNAL_CODE)
-        self._asked.set()
-        self._after(CANCEL_AFTER_S, lambda: self.cancel())
-        self._after(EXIT_AFTER_S, self._exit)
+    def _listen(self, heard: socket.socket) -> None:
+        while (number := heard.recv(1)) != b"":
+            if number[0] not in (signal.SIGINT, signal.SIGTERM):
+                continue
+            if self._asked.is_set():
+                os._exit(SECOND_SIGNAL_CODE)
+            self._asked.set()
+            self._after(CANCEL_AFTER_S, lambda: self.cancel())
+            self._after(EXIT_AFTER_S, self._exit)
 
     def _exit(self) -> None:
         sys.stderr.write("stopped: what was in hand did not end in time, and is rolled back\n")

@@ -15,11 +15,16 @@ Translate = Callable[[BaseException], ReplicatorError | None]
 """An engine's edge: a driver's error as one of ours, by SQLSTATE or error number; None for an error of nobody's."""
 
 
+PATIENCE_S = 60.0
+
+
 class Session:
     """A SQLAlchemy connection, and below it the driver's own cursor for the rows."""
 
     def __init__(self, engine: sa.Engine, translate: Translate) -> None:
         self._engine = engine
+        self.patience_s = PATIENCE_S
+        """How long a transaction may wait to begin, where an engine lets it wait."""
         self._translate = translate
         with self.translated():
             self.connection = engine.connect()
@@ -44,6 +49,15 @@ class Session:
         """A transaction for statements of the ledger and for DDL."""
         with self.translated(), self.connection.begin():
             yield self.connection
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """For what may be left undone: wait for nobody."""
+        self.patience_s = 0.0
+        try:
+            yield
+        finally:
+            self.patience_s = PATIENCE_S
 
     def begin(self) -> None:
         with self.translated():

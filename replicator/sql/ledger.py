@@ -43,6 +43,18 @@ class SqlLedger:
         with self._session.transaction() as connection:
             return self._read(connection, name) if self._exists(connection) else None
 
+    def owners(self, name: str) -> dict[Name, str]:
+        tables = self._t.tables
+        with self._session.transaction() as connection:
+            if not self._exists(connection):
+                return {}
+            rows = connection.execute(
+                sa.select(tables.c.target_schema, tables.c.target_name, tables.c.stream).where(
+                    tables.c.stream != name, tables.c.phase != "left"
+                )
+            ).all()
+        return {Name(schema, own): stream for schema, own, stream in rows}
+
     def _exists(self, connection: sa.Connection) -> bool:
         """Is there a ledger, of a format that we know?"""
         if not sa.inspect(connection).has_table(self._t.format.name, schema=self._t.format.schema):
@@ -83,8 +95,8 @@ class SqlLedger:
         with self._session.transaction() as connection:
             if not self._exists(connection):
                 self._make(connection)
-            mine = streams.c.name == name
-            connection.execute(sa.select(streams.c.epoch).where(mine).with_for_update())
+            this = streams.c.name == name
+            connection.execute(sa.select(streams.c.epoch).where(this).with_for_update())
             state = self._read(connection, name)
             if state is None:
                 connection.execute(
@@ -103,16 +115,16 @@ class SqlLedger:
                 if state.phase != "preparing" and state.mark is None:
                     raise _no_position(name)
                 epoch = state.epoch + 1
-                connection.execute(streams.update().where(mine).values(epoch=epoch))
+                connection.execute(streams.update().where(this).values(epoch=epoch))
                 connection.execute(parts.update().where(parts.c.stream == name).values(epoch=epoch))
                 if state.phase == "preparing":
                     connection.execute(
-                        streams.update().where(mine).values(publication=objects.publication, slot=objects.slot)
+                        streams.update().where(this).values(publication=objects.publication, slot=objects.slot)
                     )
                 for left in leave:
-                    connection.execute(
-                        tables.update().where(self._is(tables, name, left)).values(phase="left", floor=str(NEVER))
-                    )
+                    mine = self._is(tables, name, left)
+                    connection.execute(tables.delete().where(mine, tables.c.phase == "chosen"))
+                    connection.execute(tables.update().where(mine).values(phase="left", floor=str(NEVER)))
             state = self._read(connection, name)
             assert state is not None
             cursors = connection.execute(sa.select(parts).where(parts.c.stream == name)).mappings()
@@ -131,7 +143,12 @@ class SqlLedger:
     # Writing behind the fence
 
     def record(
-        self, tables: Iterable[Followed], *, mark: Position | None = None, phase: StreamPhase | None = None
+        self,
+        tables: Iterable[Followed],
+        *,
+        mark: Position | None = None,
+        phase: StreamPhase | None = None,
+        source: str | None = None,
     ) -> None:
         with self._session.transaction() as connection:
             self.lock(None)
@@ -139,9 +156,10 @@ class SqlLedger:
                 self._save(connection, table)
             if mark is not None:
                 self.advance(StreamMark(mark))
-            if phase is not None:
+            changed = {"phase": phase, "source": source}
+            if changed := {column: value for column, value in changed.items() if value is not None}:
                 streams = self._t.streams
-                connection.execute(streams.update().where(streams.c.name == self._name).values(phase=phase))
+                connection.execute(streams.update().where(streams.c.name == self._name).values(**changed))
 
     def begin_copy(self, table: Followed) -> None:
         parts, name = self._t.parts, table.table.name
@@ -172,6 +190,7 @@ class SqlLedger:
             "made": int(followed.made),
             "may_empty": int(followed.may_empty),
             "shape": save_shape(followed.table),
+            "carried": followed.carried,
             "policies": json.dumps({column: dict(chosen) for column, chosen in followed.policies.items()}),
         }
         found = connection.execute(tables.update().where(self._is(tables, self._name, name)).values(**values))
@@ -252,7 +271,7 @@ class SqlLedger:
 
     def beat(self, name: str, beat: Beat) -> None:
         beats = self._t.beats
-        with suppress(ReplicatorError), self._session.transaction() as connection:
+        with suppress(ReplicatorError), self._session.impatient(), self._session.transaction() as connection:
             changed = connection.execute(beats.update().where(beats.c.stream == name).values(**asdict(beat)))
             if changed.rowcount == 0:
                 connection.execute(beats.insert().values(stream=name, **asdict(beat)))
@@ -271,6 +290,7 @@ def _followed(row: sa.RowMapping) -> Followed:
         bool(row["made"]),
         bool(row["may_empty"]),
         load_policies(name, row["policies"]),
+        row["carried"],
     )
 
 

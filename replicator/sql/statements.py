@@ -32,6 +32,8 @@ class Dialect:
     same: str
     schemas: bool
     row_ids: tuple[str, ...] = ()
+    or_clause: str = ""
+    """What stands behind INSERT and UPDATE, so that no clause of the table itself decides what a conflict does."""
 
     def quote(self, identifier: str) -> str:
         """An identifier for a statement with this driver's placeholders."""
@@ -46,13 +48,13 @@ class Dialect:
 
     def insert(self, table: Name, columns: Sequence[str]) -> str:
         if not columns:
-            return f"INSERT INTO {self.table(table)} DEFAULT VALUES"
+            return f"INSERT{self.or_clause} INTO {self.table(table)} DEFAULT VALUES"
         markers = ", ".join([self.parameter] * len(columns))
-        return f"INSERT INTO {self.table(table)} ({self.columns(columns)}) VALUES ({markers})"
+        return f"INSERT{self.or_clause} INTO {self.table(table)} ({self.columns(columns)}) VALUES ({markers})"
 
     def update(self, table: Name, assigned: Sequence[str], key: Sequence[str]) -> str:
         """Parameters: the assigned values, then the key."""
-        return f"UPDATE {self.table(table)} SET {self._assign(assigned or key[:1], not assigned)}{self._where(key)}"
+        return self._set(table, self._assign(assigned or key[:1], not assigned)) + self._where(key)
 
     def delete(self, table: Name, key: Sequence[str]) -> str:
         return f"DELETE FROM {self.table(table)}{self._where(key)}"
@@ -62,7 +64,7 @@ class Dialect:
 
     def update_one(self, table: Name, assigned: Sequence[str], columns: Sequence[str]) -> str:
         """One of the rows that are equal in all `columns`. Parameters: the assigned values, then the row."""
-        return f"UPDATE {self.table(table)} SET {self._assign(assigned)}{self._where_one(table, columns)}"
+        return self._set(table, self._assign(assigned)) + self._where_one(table, columns)
 
     def delete_one(self, table: Name, columns: Sequence[str]) -> str:
         return f"DELETE FROM {self.table(table)}{self._where_one(table, columns)}"
@@ -75,6 +77,9 @@ class Dialect:
 
     def any_row(self, table: Name) -> str:
         return f"SELECT 1 FROM {self.table(table)} LIMIT 1"
+
+    def _set(self, table: Name, assignments: str) -> str:
+        return f"UPDATE{self.or_clause} {self.table(table)} SET {assignments}"
 
     def _assign(self, names: Sequence[str], to_itself: bool = False) -> str:
         return ", ".join(f"{self.quote(name)} = {self.quote(name) if to_itself else self.parameter}" for name in names)

@@ -44,6 +44,7 @@ class LedgerTables:
             sa.Column("may_empty", sa.Integer, nullable=False),
             sa.Column("shape", sa.Text, nullable=False),
             sa.Column("policies", sa.Text, nullable=False),
+            sa.Column("carried", sa.Text, nullable=False),
         )
         self.parts = self._table(
             "parts",

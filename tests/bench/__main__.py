@@ -23,9 +23,10 @@ from replicator.model.builder import Limits
 from replicator.model.change import Rows
 from replicator.model.selection import Selection
 from replicator.model.stream import Followed, Identity
+from replicator.pipeline.options import End, SyncOptions
 from replicator.pipeline.progress import Report
 from replicator.pipeline.stop import Stop
-from replicator.pipeline.sync import READ, End, Sync, SyncOptions
+from replicator.pipeline.sync import READ, Sync
 from tests.bench.workload import TABLE, fill
 from tests.support.databases import PostgresDatabase
 from tests.support.servers import private_postgres

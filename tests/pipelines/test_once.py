@@ -10,9 +10,10 @@ import pytest
 
 from replicator.engine import find
 from replicator.model.selection import Selection
+from replicator.pipeline.options import End, SyncOptions
 from replicator.pipeline.progress import Report
 from replicator.pipeline.stop import Stop
-from replicator.pipeline.sync import End, Sync, SyncOptions
+from replicator.pipeline.sync import Sync
 from tests.support.databases import PostgresDatabase
 from tests.support.pair import Pair
 

@@ -136,6 +136,12 @@ def test_an_apply_that_does_not_end_is_rolled_back(pair18: Pair) -> None:
 
 
 def write_locked(pair: Pair) -> bool:
+    """Is somebody inside a transaction, and stays there? A beat or a claim is over in a moment."""
+    return all(_locked_now(pair) for _ in range(5))
+
+
+def _locked_now(pair: Pair) -> bool:
+    time.sleep(0.05)
     with closing(sqlite3.connect(pair.path, isolation_level=None, timeout=0)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -107,7 +107,7 @@ class Run:
         source = SimpleNamespace(head=lambda: Number(0), retained_bytes=lambda identity: 0)
         wrapped = SimpleNamespace(ledger=target.ledger, applier=self.faulty.around(target.applier))
         end = None if until is None else Number(until)
-        pump = Pump(source, reader, wrapped, IDENTITY, self.stop, Report(), end)  # type: ignore[arg-type]
+        pump = Pump(source, reader, wrapped, IDENTITY, self.stop, Report(), end)
         try:
             pump.run(Number(int(state.mark)), [followed(ITEMS)])
         except Retryable:
@@ -140,7 +140,7 @@ def test_every_row_arrives_once(tmp_path: Path, arrange: Arrange, rows: int) -> 
     with stream(run.path, ITEMS) as target:
         run.faulty = FaultyApplier(target.applier).slow(0.01)
         arrange(run.faulty)
-        until_done(lambda: run.attempt(10, target), lambda: True, run.stop, 30.0)
+        until_done(lambda: run.attempt(10, target), lambda: 0, run.stop, 30.0)
     assert keys(run.path) == list(range(1, log.rows + 1))
     assert run.attempts == (1 if not run.faulty.applied or run.attempts == 1 else 2)
     assert all(reader.closed for reader in run.readers)
@@ -205,7 +205,7 @@ def test_an_error_that_will_not_pass_is_raised_at_once(tmp_path: Path) -> None:
     with stream(run.path, ITEMS) as target:
         run.faulty = FaultyApplier(target.applier).reject(1, lambda: Fenced("taken"))
         with pytest.raises(Fenced):
-            until_done(lambda: run.attempt(5, target), lambda: False, run.stop, 30.0)
+            until_done(lambda: run.attempt(5, target), lambda: 0, run.stop, 30.0)
     assert run.attempts == 1
 
 

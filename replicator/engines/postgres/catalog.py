@@ -18,7 +18,10 @@ from replicator.model.selection import Selection
 _RELATIONS = """
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relispartition,
        (SELECT count(*) FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
-         WHERE c.relkind = 'p' AND t.isleaf AND l.relkind = 'r' AND l.relreplident <> c.relreplident)
+         WHERE c.relkind = 'p' AND t.isleaf AND l.relkind = 'r' AND l.relreplident <> c.relreplident),
+       ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
+             WHERE c.relkind = 'p' AND t.isleaf AND (l.relkind NOT IN ('r', 'p') OR l.relpersistence <> 'p')
+             ORDER BY 1)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
@@ -57,17 +60,20 @@ class PostgresCatalog:
     def tables(self, selection: Selection, policies: Policies) -> Listing:
         findings: list[Finding] = []
         chosen: dict[int, tuple[Name, str]] = {}
-        for oid, schema, own, kind, persistence, identity, leaf, other_leaves in query(self._connection, _RELATIONS):
+        for row in query(self._connection, _RELATIONS):
+            oid, schema, own, kind, persistence, identity, leaf, other_leaves, not_logged = row
             name = Name(schema, own)
-            if not selection.includes(name, self.default_schema):
-                continue
+            if leaf or not selection.includes(name, self.default_schema):
+                continue  # a partition comes with its root
             left_out = _KINDS.get(kind) or {"u": "unlogged", "t": "temporary"}.get(persistence)
             if left_out:
                 findings.append(Finding("warn", f"{name} is left out: it is {left_out}, and the log does not carry it"))
-            elif not leaf:
+            else:
                 chosen[oid] = name, identity
                 if other_leaves:
                     findings.append(_mixed_identities(name))
+                if not_logged:
+                    findings.append(_not_logged(name, not_logged))
         oids = list(chosen)
         columns = _grouped(query(self._connection, _COLUMNS, (oids,)))
         indexes = _grouped(query(self._connection, _INDEXES, (oids,)))
@@ -117,7 +123,7 @@ def _columns(
     columns: list[Column] = []
     generated: list[str] = []
     unknown: list[tuple[str, str]] = []
-    for _, name, _, oid, modifier, not_null, is_generated, type_name in rows:
+    for _, name, number, oid, modifier, not_null, is_generated, type_name in rows:
         if is_generated:
             generated.append(name)
             continue
@@ -128,7 +134,7 @@ def _columns(
                 continue
             kind = Textual(type_name)
         native_name = money_name(oid, types) or type_name
-        columns.append(Column(name, kind, not not_null, f"{oid}:{modifier}", native_name))
+        columns.append(Column(name, kind, not not_null, f"{oid}:{modifier}", native_name, number))
     return tuple(columns), generated, unknown
 
 
@@ -173,6 +179,15 @@ def _mixed_identities(name: Name) -> Finding:
         "refuse",
         f"partitions of {name} have another replica identity than {name} itself",
         f"ALTER TABLE each partition to the replica identity of {quote_table(name)}",
+    )
+
+
+def _not_logged(name: Name, partitions: Sequence[str]) -> Finding:
+    return Finding(
+        "refuse",
+        f"{name} has unlogged or foreign partitions, whose changes are not in the log: {', '.join(partitions)}",
+        f"ALTER TABLE {quote_table(name)} DETACH PARTITION {partitions[0]}; an unlogged one: ALTER TABLE "
+        f"{partitions[0]} SET LOGGED; or leave the table out: --exclude '{name}'",
     )
 
 

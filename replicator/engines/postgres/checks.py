@@ -9,19 +9,28 @@ from psycopg2.extensions import connection as SqlConnection
 
 from replicator.engine import Endpoint, Finding, Objects
 from replicator.engines.postgres import publication
-from replicator.engines.postgres.connect import SESSION, open_session, parameters, query
+from replicator.engines.postgres.connect import SESSION, failure, open_session, parameters, query, reason, translated
 from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.walsender import WalSender
 from replicator.errors import Refused
 from replicator.model.schema import Name, Table
+from replicator.sql.statements import text_literal
 
 OLDEST, NEWEST = 15, 18
+TRIAL_WAIT_S = 5
+ALREADY_MADE = "already made"
+"""The pipeline's word for the slot of a stream that runs already: there is nothing to check, and none to be made."""
+
+
+_ROOTS = "SELECT oid FROM pg_class WHERE relkind = 'p' AND oid = ANY(%s)"
 
 
 def findings(connection: SqlConnection, where: Endpoint, tables: Sequence[Table], objects: Objects) -> list[Finding]:
     found = list(_server(connection))
     if any(finding.level == "refuse" for finding in found):
         return found  # a standby or wal_level=replica would fail everything after it, too
+    if objects.slot not in (None, ALREADY_MADE):
+        found += _slot(connection, objects)
     found += _replication(connection, where, objects)
     found += _readable(connection, where, tables)
     found += _money(where, tables)
@@ -83,10 +92,11 @@ def _readable(connection: SqlConnection, where: Endpoint, tables: Sequence[Table
             with connection.cursor() as cursor:
                 cursor.execute(f"SELECT {quote_all(table.names)} FROM {quote_table(table.name)} LIMIT 0")
         except psycopg2.Error as error:
-            reason = " ".join(str(error.diag.message_primary or error).split())
+            if not (error.pgcode or "").startswith("42"):  # no right, no such table or column, row security
+                raise failure(error.pgcode, reason(error)) from error
             yield Finding(
                 "refuse",
-                f"{table.name} cannot be read: {reason}",
+                f"{table.name} cannot be read: {reason(error)}",
                 f"GRANT USAGE ON SCHEMA {quote(table.name.schema)} TO {role}; "
                 f"GRANT SELECT ON {quote_table(table.name)} TO {role}; with row security: ALTER ROLE {role} BYPASSRLS",
             )
@@ -96,28 +106,56 @@ def _may_publish(connection: SqlConnection, tables: Sequence[Table]) -> Iterator
     """Make the publication in a transaction that is rolled back."""
     if not tables:
         return
+    trial = publication.statement("replicator_trial", tables)
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN; SET LOCAL lock_timeout = '5s'")
-            cursor.execute(publication.statement("replicator_trial", tables))
+        publication.run(connection, trial, tables, wait_s=TRIAL_WAIT_S, keep=False)
     except psycopg2.Error as error:
-        reason = " ".join(str(error.diag.message_primary or error).split())
+        if error.pgcode != "42501":
+            raise failure(error.pgcode, reason(error)) from error
         statement = publication.statement("my_publication", tables[:20])
         more = f" (and {len(tables) - 20} tables more)" if len(tables) > 20 else ""
         yield Finding(
             "refuse",
-            f"this role may not make the publication: {reason}",
+            f"this role may not make the publication: {reason(error)}",
             f'let the tables\' owner run: {statement}{more}; then set publication = "my_publication"',
         )
-    finally:
-        query(connection, "ROLLBACK")
+
+
+def _slot(connection: SqlConnection, objects: Objects) -> Iterator[Finding]:
+    """A slot that the user made: can it be read, and from a point where our publication exists?"""
+    name = objects.slot
+    if objects.publication is None:
+        yield Finding(
+            "refuse",
+            f"the slot {name!r} is given without a publication: one that we make would be newer than the slot, which "
+            "could then never be read",
+            'make the publication first, then the slot, and set publication = "..." too',
+        )
+    rows = query(
+        connection,
+        "SELECT coalesce(plugin, ''), slot_type, database = current_database(), temporary, "
+        "wal_status = 'lost' OR restart_lsn IS NULL OR confirmed_flush_lsn IS NULL "
+        "FROM pg_replication_slots WHERE slot_name = %s",
+        (name,),
+    )
+    make = f"SELECT pg_create_logical_replication_slot({text_literal(name or '')}, 'pgoutput')"
+    if not rows:
+        yield Finding("refuse", f"the slot {name!r} does not exist", make)
+        return
+    plugin, kind, here, temporary, invalid = rows[0]
+    if kind != "logical" or plugin != "pgoutput" or not here or temporary:
+        yield Finding("refuse", f"the slot {name!r} is not a lasting logical pgoutput slot of this database", make)
+    elif invalid:
+        drop = f"SELECT pg_drop_replication_slot({text_literal(name or '')})"
+        yield Finding("refuse", f"the slot {name!r} was invalidated: its log is gone", f"{drop}; {make}")
 
 
 def _publication(connection: SqlConnection, name: str, tables: Sequence[Table]) -> Iterator[Finding]:
     """A publication that the user made: does it carry everything?"""
     rows = query(
         connection,
-        "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = %s",
+        "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot FROM pg_publication "
+        "WHERE pubname = %s",
         (name,),
     )
     if not rows:
@@ -138,7 +176,18 @@ def _publication(connection: SqlConnection, name: str, tables: Sequence[Table]) 
             (name,),
         )
     }
+    roots = set()
+    if not rows[0][1]:
+        oids = [int(table.id) for table in tables]
+        roots = {str(oid) for (oid,) in query(connection, _ROOTS, (oids,))}
     for table in tables:
+        if table.id in roots:
+            yield Finding(
+                "refuse",
+                f"the publication {name!r} publishes the partitions of {table.name}, and not {table.name} itself",
+                f"ALTER PUBLICATION {quote(name)} SET (publish_via_partition_root = true)",
+            )
+            continue
         if table.name not in listed:
             yield Finding(
                 "refuse",
@@ -160,6 +209,14 @@ def _publication(connection: SqlConnection, name: str, tables: Sequence[Table]) 
                 f"the publication {name!r} leaves out columns of {table.name}: {', '.join(missing)}",
                 f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without a list",
             )
+        extra = sorted(columns.difference(table.names))
+        if extra:
+            yield Finding(
+                "refuse",
+                f"the publication {name!r} has columns of {table.name} that are not followed: {', '.join(extra)}",
+                f"ALTER PUBLICATION {quote(name)} SET (publish_generated_columns = none); or DROP TABLE "
+                f"{quote_table(table.name)}, and ADD TABLE without them",
+            )
 
 
 def _money(where: Endpoint, tables: Sequence[Table]) -> Iterator[Finding]:
@@ -174,7 +231,8 @@ def _money(where: Endpoint, tables: Sequence[Table]) -> Iterator[Finding]:
         return
     # Our own sessions set lc_monetary; this one leaves it as the server has it.
     session = {name: value for name, value in SESSION.items() if name != "lc_monetary"}
-    connection = open_session(parameters(where, session=session))
+    with translated():
+        connection = open_session(parameters(where, session=session))
     try:
         locale, scale = query(connection, "SELECT current_setting('lc_monetary'), scale(0::money::numeric)")[0]
     finally:

@@ -39,19 +39,34 @@ SESSION = {
 }
 PARAMETERS = {"sslmode", "sslrootcert", "sslcert", "sslkey", "host"}
 TLS_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+FORBIDDEN = frozenset("/?#")
+ENCODE = (
+    "postgresql://user@host:5432/database, with @ : / ? # in user and password percent-encoded "
+    "(%40 %3A %2F %3F %23); or the password in REPLICATOR_SOURCE_PASSWORD"
+)
+NO_TIMEOUTS = (
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')"
+)
+"""A copy is one transaction, and a follower is idle for hours. Not in SESSION, since older servers lack these."""
 
 
 def endpoint(url: str, password: str | None) -> Endpoint:
     """Check a URL without connecting. Raises UsageError."""
+    # Split at the wrong place, a URL would show a part of its password as host or database: so first its form alone.
+    login, at, rest = url.partition("://")[2].partition("@")
+    if "@" in rest or (at and (login.count(":") > 1 or not FORBIDDEN.isdisjoint(login))):
+        raise UsageError("the PostgreSQL URL cannot be taken apart for certain", remedy=ENCODE)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise UsageError(
-            "the PostgreSQL URL cannot be read",
-            remedy="postgresql://user@host:5432/database, with special characters percent-encoded",
-        ) from None
-    shown = parsed.render_as_string(hide_password=True)
+        raise UsageError("the PostgreSQL URL cannot be read", remedy=ENCODE) from None
+    shown = parsed.set(query={}).render_as_string(hide_password=True)
     unknown = set(parsed.query) - PARAMETERS
+    if "password" in unknown:
+        raise UsageError(
+            f"{shown}: a password in the query is not taken",
+            remedy="REPLICATOR_SOURCE_PASSWORD, REPLICATOR_SOURCE_PASSWORD_FILE or ~/.pgpass",
+        )
     if unknown:
         raise UsageError(
             f"{shown}: unknown parameter {', '.join(sorted(unknown))}",
@@ -59,8 +74,8 @@ def endpoint(url: str, password: str | None) -> Endpoint:
         )
     if not parsed.database:
         raise UsageError(f"{shown} names no database", remedy="postgresql://user@host:5432/database")
-    if (mode := parsed.query.get("sslmode", "disable")) not in TLS_MODES:
-        raise UsageError(f"{shown}: unknown sslmode {mode!r}", remedy=f"one of {', '.join(sorted(TLS_MODES))}")
+    if parsed.query.get("sslmode", "disable") not in TLS_MODES:
+        raise UsageError(f"{shown}: unknown sslmode", remedy=f"one of {', '.join(sorted(TLS_MODES))}")
     if password is not None:
         parsed = parsed.set(password=password)
     return Endpoint(parsed.render_as_string(hide_password=False), shown)
@@ -114,6 +129,11 @@ def connect(where: Endpoint) -> psycopg2.extensions.connection:
     except psycopg2.OperationalError as error:
         raise unreachable(where, str(error)) from None
     connection.autocommit = True
+    try:
+        query(connection, NO_TIMEOUTS)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -153,17 +173,17 @@ _RETRY_CODES = {"55P03", "55006"}
 
 def failure(sqlstate: str | None, text: str) -> ReplicatorError:
     """A server's error as one of ours. https://www.postgresql.org/docs/current/errcodes-appendix.html"""
-    reason = " ".join(text.split())
+    text = " ".join(text.split())
     if sqlstate is None or sqlstate.startswith(_RETRY_CLASSES) or sqlstate in _RETRY_CODES:
-        return Retryable(f"PostgreSQL: {reason} ({sqlstate or 'connection lost'})")
+        return Retryable(f"PostgreSQL: {text} ({sqlstate or 'connection lost'})")
     if sqlstate in ("42501", "28000", "28P01"):
-        return Refused(f"PostgreSQL: {reason} ({sqlstate})", remedy="grant the right, then start again")
+        return Refused(f"PostgreSQL: {text} ({sqlstate})", remedy="grant the right, then start again")
     if sqlstate in ("55000", "58P01", "42704"):
         return PositionLost(
-            f"PostgreSQL: {reason} ({sqlstate})",
+            f"PostgreSQL: {text} ({sqlstate})",
             remedy="what the slot kept is gone: empty the target tables (or pass --truncate) and use another --name",
         )
-    return CannotApply(f"PostgreSQL: {reason} ({sqlstate})", remedy="the position is kept; mend the cause, start again")
+    return CannotApply(f"PostgreSQL: {text} ({sqlstate})", remedy="the position is kept; mend the cause, start again")
 
 
 @contextmanager
@@ -172,9 +192,12 @@ def translated() -> Iterator[None]:
     try:
         yield
     except psycopg2.Error as error:
-        diagnosis = getattr(error, "diag", None)
-        text = getattr(diagnosis, "message_primary", None) or str(error)
-        raise failure(error.pgcode, text) from error
+        raise failure(error.pgcode, reason(error)) from error
+
+
+def reason(error: psycopg2.Error) -> str:
+    """The server's own message, without the statement and the values that libpq puts under it."""
+    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 def query(connection: psycopg2.extensions.connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -38,7 +38,7 @@ class PostgresReader:
         slot: str,
         publication: str,
         limits: Limits,
-        check: Callable[[SqlConnection], None],
+        check: Callable[[SqlConnection, Collection[Followed]], None],
     ) -> None:
         self._where = where
         self._slot = slot
@@ -56,6 +56,7 @@ class PostgresReader:
     def start(self, position: Position, tables: Collection[Followed]) -> None:
         assert isinstance(position, Lsn)
         self._relations = Relations(tables)
+        self._followed = [followed for followed in tables if followed.phase != "left"]
         self._sender = WalSender(self._where)
         self._delivered = self._confirmed = self._wal_end = position.value
         self._last_mark = self._last_check = time.monotonic()
@@ -268,13 +269,13 @@ class PostgresReader:
         failpoints.hit("after_confirm")
 
     def _recheck(self) -> None:
-        """The publication may have lost a table, which the stream would never tell."""
+        """The publication may have lost a table or a part of one, which the stream would never tell."""
         now = time.monotonic()
         if now - self._last_check >= RECHECK_S:
             self._last_check = now
             connection = self._connection()
             with answered_in(ANSWER_S, connection):
-                self._check(connection)
+                self._check(connection, self._followed)
 
     def _connection(self) -> SqlConnection:
         if self._sql is None or self._sql.closed:

@@ -20,15 +20,12 @@ from replicator.model.stream import Followed
 class RowPlan:
     """How the rows of one relation are read: resolved once, when its RELATION comes."""
 
-    __slots__ = ("convert", "floor", "identity", "key_at", "table")
+    __slots__ = ("convert", "key_at", "table")
 
-    def __init__(self, table: Table, relation: Relation, floor: int) -> None:
-        by_name = {column.name: column for column in table.columns}
+    def __init__(self, table: Table) -> None:
         self.table = table
-        self.identity = relation.identity
-        self.floor = floor
         self.key_at = table.key_at
-        self.convert: list[FromBytes] = [from_bytes(by_name[column.name]) for column in relation.columns]
+        self.convert: list[FromBytes] = [from_bytes(column) for column in table.columns]
 
 
 class Relations:
@@ -56,7 +53,7 @@ class Relations:
                 remedy=f"copy the table anew: run once with --exclude '{followed.table.name}', then without it",
             )
             return
-        self.plans[relation.oid] = RowPlan(_ordered(followed.table, relation), relation, floor)
+        self.plans[relation.oid] = RowPlan(followed.table)
 
 
 def _difference(followed: Followed, relation: Relation) -> str | None:
@@ -73,18 +70,13 @@ def _difference(followed: Followed, relation: Relation) -> str | None:
     words = [f"column {column} was added" for column in came if column not in pinned]
     words += [f"column {column} is gone" for column in pinned if column not in came]
     words += [f"column {c} changed its type" for c in came if c in pinned and came[c] != pinned[c]]
+    if not words and tuple(came) != table.names:
+        # PostgreSQL never moves a column: another order means that one was dropped and added again, or that columns
+        # took one another's names.
+        words.append(f"its columns are now in the order {', '.join(came)}")
     if not words and relation.identity in "di":
         key = {column.name for column in relation.columns if column.key}
         if key != set(table.key):
             shown = ", ".join(sorted(key)) or "nothing"
             words.append(f"its replica identity is now ({shown}), and was ({', '.join(table.key) or 'the whole row'})")
     return "; ".join(words) or None
-
-
-def _ordered(table: Table, relation: Relation) -> Table:
-    """The table with its columns in the stream's order; the very same object where that is its own."""
-    names = tuple(column.name for column in relation.columns)
-    if names == table.names:
-        return table
-    by_name = {column.name: column for column in table.columns}
-    return Table(table.name, tuple(by_name[name] for name in names), table.key, table.id, table.uniques)

@@ -6,14 +6,13 @@ session that exported it.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 
 import psycopg2.extensions
 
 from replicator.engines.postgres import copytext
 from replicator.engines.postgres.connect import query, translated
-from replicator.engines.postgres.names import quote_all, quote_table
+from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.position import Lsn
 from replicator.engines.postgres.types import from_text
 from replicator.engines.postgres.walsender import WalSender
@@ -26,6 +25,43 @@ from replicator.sql.statements import text_literal
 
 FIRST_CHUNK_ROWS = 64
 """The first chunk is small, since nobody knows yet how wide the rows are; then each may be four times the last."""
+
+
+_BASES = """
+WITH RECURSIVE typed AS (
+  SELECT attname, typbasetype AS type, typtypmod AS modifier FROM pg_attribute a JOIN pg_type d ON d.oid = atttypid
+  WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped AND typtype = 'd'
+  UNION ALL
+  SELECT attname, typbasetype, typtypmod FROM typed JOIN pg_type d ON d.oid = type WHERE typtype = 'd')
+SELECT attname, format_type(type, modifier) FROM typed JOIN pg_type b ON b.oid = type WHERE typtype <> 'd'
+"""
+"""The columns whose type is a domain, each with the type under all its domains."""
+
+
+class Sink:
+    """Takes COPY's rows, of which the server sends each as one message, until there are `limit` bytes of them.
+
+    The rest is read and dropped: only so does the session stay usable. The first row is always kept.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._rows: list[bytes] = []
+        self.size = 0
+        self.whole = True
+        """Was everything kept?"""
+
+    def write(self, row: bytes) -> int:
+        if self._limit is not None and self.size >= self._limit:
+            self.whole = False
+        else:
+            self._rows.append(row)
+            self.size += len(row)
+        return len(row)
+
+    def lines(self) -> list[str]:
+        """Raises UnicodeDecodeError."""
+        return b"".join(self._rows).decode().split("\n")[:-1]
 
 
 class PostgresSnapshot:
@@ -65,6 +101,9 @@ class PostgresSnapshot:
         """Lines in key order, each chunk by `key > cursor ORDER BY key LIMIT n`: an index scan."""
         columns = {column.name: column for column in table.columns}
         key = quote_all(table.key)
+        # An enum's operators do not take a domain over it. In the base type the index serves as well.
+        bases = dict(query(self._connection, _BASES, (int(table.id),)))
+        compared = ", ".join(f"{quote(name)}::{bases[name]}" if name in bases else quote(name) for name in table.key)
         source = self._relation(table)
         select = f"SELECT {quote_all(table.names)} FROM {source}"
         limit = min(FIRST_CHUNK_ROWS, limits.rows)
@@ -72,12 +111,12 @@ class PostgresSnapshot:
             where = ""
             if cursor is not None:
                 values = ", ".join(
-                    f"{text_literal(value)}::{columns[name].native_name}"
+                    f"{text_literal(value)}::{bases.get(name, columns[name].native_name)}"
                     for name, value in zip(table.key, cursor, strict=True)
                 )
-                where = f" WHERE ({key}) > ({values})"
-            lines, size = self._copy(f"{select}{where} ORDER BY {key} LIMIT {limit}")
-            done = len(lines) < limit
+                where = f" WHERE ({compared}) > ({values})"
+            lines, size, whole = self._copy(f"{select}{where} ORDER BY {key} LIMIT {limit}", limits.bytes)
+            done = whole and len(lines) < limit
             if lines:
                 last = copytext.fields(lines[-1])
                 cursor = tuple(field for i in table.key_at if (field := last[i]) is not None)
@@ -110,10 +149,15 @@ class PostgresSnapshot:
                 after = min(blocks, first + step)
                 # The last range has no upper end: blocks that were added meanwhile hold nothing that we may see.
                 upper = f" AND ctid < '({after},0)'" if after < blocks else ""
-                lines, size = self._copy(
+                # The cursor cannot stand inside a range: too large a one is read again in halves, one block whole.
+                lines, size, whole = self._copy(
                     f"SELECT {quote_all(table.names)} FROM ONLY {quote_table(Name(schema, name))} "
-                    f"WHERE ctid >= '({first},0)'{upper}"
+                    f"WHERE ctid >= '({first},0)'{upper}",
+                    limits.bytes if after - first > 1 else None,
                 )
+                if not whole:
+                    step = (after - first) // 2
+                    continue
                 yield lines, size, (str(oid), str(after)), False
                 per_block = max(1, size // step)
                 step = max(1, min(step * 4, limits.bytes // per_block, limits.rows // max(1, len(lines) // step)))
@@ -125,20 +169,18 @@ class PostgresSnapshot:
         only = "" if kind and kind[0][0] == "p" else "ONLY "
         return only + quote_table(table.name)
 
-    def _copy(self, select: str) -> tuple[list[str], int]:
-        """The lines of a SELECT in COPY's text format, and their size in bytes."""
-        buffer = io.BytesIO()
+    def _copy(self, select: str, limit: int | None) -> tuple[list[str], int, bool]:
+        """The lines of a SELECT in COPY's text format up to `limit` bytes, their size, and whether they are all."""
+        sink = Sink(limit)
         with translated(), self._connection.cursor() as cursor:
-            cursor.copy_expert(f"COPY ({select}) TO STDOUT", buffer)
-        data = buffer.getvalue()
+            cursor.copy_expert(f"COPY ({select}) TO STDOUT", sink)
         try:
-            text = data.decode()
+            return sink.lines(), sink.size, sink.whole
         except UnicodeDecodeError as error:
             raise ValueNotHeld(
                 f"a row is not valid UTF-8 (read by: {select.split(' WHERE ')[0]})",
                 remedy="repair the value at the source (the database has no encoding of its own: SQL_ASCII)",
             ) from error
-        return text.split("\n")[:-1], len(data)
 
     @staticmethod
     def _rows(table: Table, lines: list[str]) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from psycopg2.extensions import connection as SqlConnection
 
@@ -11,16 +11,16 @@ from replicator import failpoints
 from replicator.engine import Endpoint, Finding, Objects, Prepared
 from replicator.engines.postgres import checks, guard, publication, reader
 from replicator.engines.postgres.catalog import PostgresCatalog
-from replicator.engines.postgres.connect import connect, query
+from replicator.engines.postgres.connect import connect, query, translated
 from replicator.engines.postgres.names import quote
 from replicator.engines.postgres.position import Lsn
 from replicator.engines.postgres.snapshot import PostgresSnapshot
 from replicator.engines.postgres.walsender import WalSender
-from replicator.errors import PositionLost, Refused
+from replicator.errors import Refused
 from replicator.model.builder import Limits
 from replicator.model.position import Position
 from replicator.model.schema import Name, Table
-from replicator.model.stream import Identity, StreamState
+from replicator.model.stream import Followed, Identity, StreamState
 
 WAIT_NOTICE_S = 5.0
 
@@ -31,6 +31,7 @@ class PostgresSource:
         self._announce = announce
         self._sql = connect(where)
         self.catalog = PostgresCatalog(self._sql)
+        """How the tables were in the publication when it was last found right: they must stay in it like that."""
 
     # Before anything is made
 
@@ -59,8 +60,9 @@ class PostgresSource:
         if identity.slot is None:
             self._drop_slot(name)
         if identity.publication is None:
-            query(self._sql, f"DROP PUBLICATION IF EXISTS {quote(name)}")
-            query(self._sql, publication.statement(name, tables))
+            with translated():
+                publication.run(self._sql, f"DROP PUBLICATION IF EXISTS {quote(name)}", tables)
+                publication.run(self._sql, publication.statement(name, tables), tables)
         if identity.slot is None:
             snapshot = self._make_slot(name, temporary=False)
             return Prepared(snapshot.position, snapshot)
@@ -111,8 +113,12 @@ class PostgresSource:
             said = True
             rows = query(
                 self._sql,
-                "SELECT 'pid ' || pid || ', open for ' || date_trunc('second', now() - xact_start) "
-                "FROM pg_stat_activity WHERE backend_xid IS NOT NULL UNION ALL "
+                # Anybody may read pg_locks; of other roles' sessions pg_stat_activity tells only the pid.
+                "SELECT DISTINCT 'pid ' || l.pid || ', open for ' || "
+                "coalesce(date_trunc('second', now() - xact_start)::text, 'unknown') "
+                "FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
+                "WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted AND l.pid IS NOT NULL "
+                "UNION ALL "
                 "SELECT 'prepared transaction ' || gid || ', for ' || date_trunc('second', now() - prepared) "
                 "FROM pg_prepared_xacts",
             )
@@ -130,39 +136,26 @@ class PostgresSource:
         wanted = {table.name for table in tables}
         if published is None or published == wanted:
             return
-        query(self._sql, f"ALTER PUBLICATION {quote(name)} SET {publication.listed(tables)}")
+        with translated():
+            publication.run(self._sql, f"ALTER PUBLICATION {quote(name)} SET {publication.listed(tables)}", tables)
+
+    def carried(self, identity: Identity) -> Mapping[Name, str]:
+        return publication.membership(self._sql, identity.publication or identity.object_name)
 
     def guard(self, state: StreamState, mark: Position) -> None:
         assert isinstance(mark, Lsn)
         guard.check(self._sql, self._where, state, mark, self.identity())
-        self._check_publication(self._sql, state.identity, _names(state))
+        name = state.identity.publication or state.identity.object_name
+        publication.check(self._sql, name, [table for table in state.tables.values() if table.phase != "left"])
 
     def reader(self, identity: Identity, limits: Limits) -> reader.PostgresReader:
         slot = identity.slot or identity.object_name
         name = identity.publication or identity.object_name
-        followed = publication.published(self._sql, name) or set()
 
-        def check(connection: SqlConnection) -> None:
-            self._check_publication(connection, identity, followed)
+        def check(connection: SqlConnection, tables: Collection[Followed]) -> None:
+            publication.check(connection, name, tables)
 
         return reader.PostgresReader(self._where, slot, name, limits, check)
-
-    @staticmethod
-    def _check_publication(connection: SqlConnection, identity: Identity, wanted: Iterable[Name]) -> None:
-        """PostgreSQL passes silently over a publication that is gone and over tables that it lost."""
-        name = identity.publication or identity.object_name
-        published = publication.published(connection, name)
-        if published is None:
-            raise PositionLost(
-                f"the publication {name!r} does not exist any more; changes made since then are lost",
-                remedy="empty the target tables (or pass --truncate) and start under another --name",
-            )
-        lost = sorted(str(table) for table in wanted if table not in published)
-        if lost:
-            raise PositionLost(
-                f"table {', '.join(lost)} is not in publication {name}; its changes since then are lost",
-                remedy=f"copy it anew: run once with --exclude '{lost[0]}', then without it",
-            )
 
     # Where the log stands
 
@@ -174,7 +167,3 @@ class PostgresSource:
 
     def close(self) -> None:
         self._sql.close()
-
-
-def _names(state: StreamState) -> list[Name]:
-    return [name for name, table in state.tables.items() if table.phase != "left"]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from struct import pack, unpack_from
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ import psycopg
 from psycopg import pq
 
 from replicator.engine import Endpoint
-from replicator.engines.postgres.connect import conninfo, failure, unreachable
+from replicator.engines.postgres.connect import NO_TIMEOUTS, conninfo, failure, unreachable
 from replicator.engines.postgres.names import quote
 from replicator.engines.postgres.position import Lsn
 from replicator.errors import NotUnderstood, ReplicatorError, Retryable
@@ -31,6 +32,19 @@ FEEDBACK_S = 5.0
 class Keepalive(NamedTuple):
     wal_end: int
     reply: bool
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Whatever libpq itself complains of is a lost connection: the server's own errors come as results."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _broke(error) from error
+
+
+def _broke(error: psycopg.Error) -> Retryable:
+    return Retryable(f"PostgreSQL: the replication connection broke: {' '.join(str(error).split())}")
 
 
 class WalSender:
@@ -49,9 +63,18 @@ class WalSender:
         self._last_heard = time.monotonic()
         self._interval = FEEDBACK_S
         self._silence_limit = 60.0
+        try:
+            self.command(NO_TIMEOUTS)
+        except BaseException:
+            self.close()
+            raise
 
     def command(self, text: str, waiting: Callable[[float], None] | None = None) -> list[list[str | None]]:
         """Run a command and return its rows. `waiting` is called four times a second with the seconds so far."""
+        with _translated():
+            return self._command(text, waiting)
+
+    def _command(self, text: str, waiting: Callable[[float], None] | None) -> list[list[str | None]]:
         connection = self._connection
         connection.send_query(text.encode())
         began = time.monotonic()
@@ -91,7 +114,8 @@ class WalSender:
         names = text_literal(quote(publication))
         options = f"proto_version '1', publication_names {names}, messages 'true'"
         self.command(f"START_REPLICATION SLOT {quote(slot)} LOGICAL {Lsn(position)} ({options})")
-        self._connection.nonblocking = 1
+        with _translated():
+            self._connection.nonblocking = 1
         self._confirmed = self._received = position
         self._last_heard = time.monotonic()
         self.feedback()
@@ -99,7 +123,10 @@ class WalSender:
     def receive(self) -> bytes | Keepalive | None:
         """The payload of the next message that has come, a keepalive, or None where nothing is waiting."""
         connection = self._connection
-        length, data = connection.get_copy_data(1)
+        try:
+            length, data = connection.get_copy_data(1)
+        except psycopg.Error as error:
+            raise _broke(error) from error
         if length > 0:
             self._last_heard = time.monotonic()
             kind = data[0]
@@ -111,7 +138,8 @@ class WalSender:
             raise NotUnderstood(f"replication message of type {kind} is not understood")
         if length == 0:
             return None
-        result = connection.get_result()
+        with _translated():
+            result = connection.get_result()
         if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
             raise self._failed(result)
         raise Retryable("PostgreSQL: the replication stream ended")
@@ -119,10 +147,8 @@ class WalSender:
     def wait(self, timeout: float) -> None:
         """Until something comes, or for `timeout` seconds. Raises Retryable when the server has gone silent."""
         if self._poll.poll(timeout * 1000):
-            try:
+            with _translated():
                 self._connection.consume_input()
-            except psycopg.Error as error:
-                raise Retryable(f"PostgreSQL: the replication connection broke: {error}") from error
             self._last_heard = time.monotonic()
         else:
             silent = time.monotonic() - self._last_heard
@@ -148,13 +174,11 @@ class WalSender:
         """Say what is confirmed; with `ask`, the server answers at once with a keepalive."""
         now = int((time.time() - EPOCH_2000_S) * 1_000_000)
         message = pack(">cQQQqB", b"r", self._received, self._confirmed, self._confirmed, now, int(ask))
-        try:
+        with _translated():
             self._connection.put_copy_data(message)
             while self._connection.flush() == 1:
                 self._poll.poll(100)
                 self._connection.consume_input()
-        except psycopg.Error as error:
-            raise Retryable(f"PostgreSQL: the replication connection broke: {error}") from error
         self._last_feedback = time.monotonic()
 
     @staticmethod

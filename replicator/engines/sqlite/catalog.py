@@ -15,7 +15,7 @@ from replicator.sql.ddl import Ddl
 from replicator.sql.ledger import SqlLedger
 from replicator.sql.statements import Dialect
 
-DIALECT = Dialect('"', "?", "IS", schemas=False, row_ids=("rowid", "_rowid_", "oid"))
+DIALECT = Dialect('"', "?", "IS", schemas=False, row_ids=("rowid", "_rowid_", "oid"), or_clause=" OR ABORT")
 DDL = Ddl(DIALECT, storage, " STRICT")
 MOST_COLUMNS = 2000
 
@@ -167,10 +167,10 @@ class SqliteStructure:
                 if not followed.made:
                     continue
                 for index in followed.table.uniques:
-                    name = f"{followed.target.name}_{index.name}"
+                    # Named by its columns, under our own prefix: names are one space with the tables' in SQLite.
+                    name = f"_replicator_{followed.target.name}({','.join(index.columns)})"
                     exists = self._session.execute(
-                        "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ? AND tbl_name = ?",
-                        (name, followed.target.name),
+                        "SELECT 1 FROM sqlite_master WHERE type = 'index' AND lower(name) = lower(?)", (name,)
                     ).fetchone()
                     if exists is None:
                         self._session.execute(DDL.unique_index(followed.target, name, index.columns))

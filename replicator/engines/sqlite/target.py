@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from replicator.sql.connect import Session
 from replicator.sql.ledger import SqlLedger
 
 BUSY_TIMEOUT_S = 1.0
-"""How long one statement waits for another writer; the pipeline then tries again, and can be stopped in between."""
+"""How long SQLite itself waits for another writer, which nobody can interrupt."""
+NOTICE_S = 5.0
+log = logging.getLogger("replicator")
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -40,6 +44,7 @@ class SqliteTarget:
         self._session: Session | None = None
         self._lock: RunnerLock | None = None
         self._file: tuple[int, int] | None = None
+        self._cancelled = False
 
     def findings(self) -> list[Finding]:
         found = checks.version() + checks.file(self.path)
@@ -79,12 +84,34 @@ class SqliteTarget:
         @sa.event.listens_for(engine, "begin")
         def begin(connection: sa.Connection) -> None:
             self._still_the_file()
-            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+            if read_only:
+                connection.exec_driver_sql("BEGIN")
+            else:
+                self._begin_writing(connection)
 
         self._session = Session(engine, _translate)
         self.ledger = SqlLedger(self._session, schemas=False)
         self.structure = SqliteStructure(self._session, self.ledger)
         self.applier = SqlApplier(self._session, self.ledger, DIALECT, storage, _violation)
+
+    def _begin_writing(self, connection: sa.Connection) -> None:
+        """Waits for other writers, since nothing is written yet: a copy that gave up its snapshot for every backup
+        that locks the file would never end."""
+        assert self._session is not None
+        began = time.monotonic()
+        said = False
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except sa.exc.OperationalError as error:
+                busy = error.orig is not None and (_code(error.orig) or 0) & 0xFF == sqlite3.SQLITE_BUSY
+                waited = time.monotonic() - began
+                if not busy or self._cancelled or waited >= self._session.patience_s:
+                    raise
+                if waited >= NOTICE_S and not said:
+                    said = True
+                    log.warning("waiting: another process is writing to %s", self.path)
 
     def _still_the_file(self) -> None:
         """A file that was deleted or replaced still takes writes, into nowhere."""
@@ -101,6 +128,7 @@ class SqliteTarget:
             )
 
     def cancel(self) -> None:
+        self._cancelled = True
         if self._session is not None:
             self._session.driver.interrupt()
 

@@ -122,9 +122,7 @@ def test_every_broken_connection_is_one_to_try_again(ready: Pair) -> None:
 @pytest.mark.parametrize("ask", ["command", "receive", "wait", "feedback"])
 def test_a_closed_connection_is_one_to_try_again(ready: Pair, ask: str) -> None:
     sender = WalSender(Endpoint(ready.database.url, "test"))
-    poll = sender._poll
     sender._connection.finish()
-    assert poll is sender._poll
     with pytest.raises(Retryable, match="the replication connection broke"):
         {
             "command": lambda: sender.command("IDENTIFY_SYSTEM"),
@@ -248,7 +246,7 @@ def test_a_publication_that_publishes_less_while_it_is_followed(ready: Pair, cha
     name = ready.publications()[0]
     ready.database.execute(f"ALTER PUBLICATION {name} {change.replace('{name}', name)}")
     assert running.wait(60) == 4, running.stderr()
-    assert text in running.stderr() and "public.t" in running.stderr() + "public.t", running.stderr()
+    assert text in running.stderr(), running.stderr()
     assert "may be lost" in running.stderr() and "remedy: " in running.stderr()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import pytest
 
@@ -98,12 +98,7 @@ def test_snapshot_and_log_meet_at_one_point(made: SourceUnderTest) -> None:
         reader.close()
     changes = [change for batch in batches for change in batch.changes]
     assert all(isinstance(change, Rows) and change.table is table for change in changes)
-    flat = [
-        (c.op, row, key)
-        for c in changes
-        if isinstance(c, Rows)
-        for row, key in zip(c.rows or [None] * len(c), c.keys or [None] * len(c), strict=True)
-    ]
+    flat = [(c.op, row, key) for c in changes if isinstance(c, Rows) for row, key in zip_longest(c.rows, c.keys)]
     assert flat == [
         ("insert", (4, "d"), None),
         ("update", (1, "e"), (1,)),

@@ -186,8 +186,12 @@ class PostgresSnapshot:
     def _rows(table: Table, lines: list[str]) -> list[Row]:
         try:
             return copytext.rows(lines, [from_text(column) for column in table.columns])
-        except ValueError as error:
-            raise ValueNotHeld(f"{table.name}: a value has not the form of its type: {error}") from error
+        except ValueError:
+            # The converter's text may quote the value.
+            raise ValueNotHeld(
+                f"{table.name}: a value has not the form of its type",
+                remedy=f"leave the table out with --exclude '{table.name}', and report this",
+            ) from None
 
     def close(self) -> None:
         self._connection.close()

@@ -195,28 +195,32 @@ def _publication(connection: SqlConnection, name: str, tables: Sequence[Table]) 
                 f"ALTER PUBLICATION {quote(name)} ADD TABLE {quote_table(table.name)}",
             )
             continue
-        columns, filtered = listed[table.name]
-        if filtered:
-            yield Finding(
-                "refuse",
-                f"the publication {name!r} has a row filter on {table.name}: copy and log would differ",
-                f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without WHERE",
-            )
-        missing = [column for column in table.names if column not in columns]
-        if missing:
-            yield Finding(
-                "refuse",
-                f"the publication {name!r} leaves out columns of {table.name}: {', '.join(missing)}",
-                f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without a list",
-            )
-        extra = sorted(columns.difference(table.names))
-        if extra:
-            yield Finding(
-                "refuse",
-                f"the publication {name!r} has columns of {table.name} that are not followed: {', '.join(extra)}",
-                f"ALTER PUBLICATION {quote(name)} SET (publish_generated_columns = none); or DROP TABLE "
-                f"{quote_table(table.name)}, and ADD TABLE without them",
-            )
+        yield from _as_published(name, table, *listed[table.name])
+
+
+def _as_published(name: str, table: Table, columns: set[str], filtered: bool) -> Iterator[Finding]:
+    """A table that the publication has: all of its rows and columns, and no others?"""
+    if filtered:
+        yield Finding(
+            "refuse",
+            f"the publication {name!r} has a row filter on {table.name}: copy and log would differ",
+            f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without WHERE",
+        )
+    missing = [column for column in table.names if column not in columns]
+    if missing:
+        yield Finding(
+            "refuse",
+            f"the publication {name!r} leaves out columns of {table.name}: {', '.join(missing)}",
+            f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without a list",
+        )
+    extra = sorted(columns.difference(table.names))
+    if extra:
+        yield Finding(
+            "refuse",
+            f"the publication {name!r} has columns of {table.name} that are not followed: {', '.join(extra)}",
+            f"ALTER PUBLICATION {quote(name)} SET (publish_generated_columns = none); or DROP TABLE "
+            f"{quote_table(table.name)}, and ADD TABLE without them",
+        )
 
 
 def _money(where: Endpoint, tables: Sequence[Table]) -> Iterator[Finding]:

@@ -73,11 +73,11 @@ class Sync:
             source = self._source_end.engine.source(self._source_end.endpoint, log.warning)
             ends.callback(source.close)
             known = target.ledger.peek(self._options.name)
+            if known is not None:
+                source.recognise(known.source)
             tables = choose(source, target, self._target_end.engine.places, self._options, known)
             if self._options.once and self._head is None:
                 self._head = source.head()
-            if known is not None:
-                source.recognise(known.source)
             target.open(self._options.name)
             leave = _gone(known, tables)
             state = target.ledger.claim(self._options.name, source.identity(), self._options.objects, leave)

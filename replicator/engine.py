@@ -59,6 +59,10 @@ class Listing:
     findings: tuple[Finding, ...]
 
 
+ALREADY_MADE = "already made"
+"""In place of a slot's name, for a stream that runs already: there is no slot to check, and none to be made."""
+
+
 @dataclass(frozen=True)
 class Objects:
     """Objects at the source that the user made for us; we use them and never drop them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from replicator.engine import Finding, Objects, Source, Target
+from replicator.engine import ALREADY_MADE, Finding, Objects, Source, Target
 from replicator.errors import Refused, SchemaChanged
 from replicator.model.position import NEVER
 from replicator.model.saved import save_shape
@@ -18,6 +18,8 @@ from replicator.model.selection import Places
 from replicator.model.stream import Followed, StreamState
 from replicator.pipeline.options import SyncOptions
 from replicator.pipeline.preflight import admit
+
+NEW = ("chosen", "returning")
 
 
 def choose(
@@ -34,7 +36,7 @@ def choose(
         _followed(table, landing[table.name], kept.get(table.name), options.policies.get(table.name, {}))
         for table in listing.tables
     ]
-    fresh = [f for f in tables if f.phase in ("chosen", "returning")]
+    fresh = [f for f in tables if f.phase in NEW]
     findings: list[Finding] = list(listing.findings)
     if known is None or fresh:
         findings += source.findings([f.table for f in fresh], _objects(options, known))
@@ -47,7 +49,7 @@ def choose(
 
 def _objects(options: SyncOptions, known: StreamState | None) -> Objects:
     if known is not None and known.phase != "preparing":
-        return Objects(known.identity.publication, known.identity.slot or "already made")
+        return Objects(known.identity.publication, known.identity.slot or ALREADY_MADE)
     return options.objects
 
 

@@ -14,7 +14,7 @@ from replicator.model.builder import Limits
 from replicator.model.position import Position
 from replicator.model.schema import Name
 from replicator.model.stream import Followed, StreamState
-from replicator.pipeline.choosing import choose, reshaped, survey
+from replicator.pipeline.choosing import NEW, choose, reshaped, survey
 from replicator.pipeline.copying import copy, finish
 from replicator.pipeline.options import End, SyncOptions
 from replicator.pipeline.preflight import admit
@@ -25,7 +25,6 @@ from replicator.pipeline.stop import Stop
 
 log = logging.getLogger("replicator")
 READ = Limits(rows=5_000, bytes=2 << 20)
-NEW = ("chosen", "returning")
 PENDING = (*NEW, "copying")
 
 
@@ -140,7 +139,6 @@ class Sync:
         return len(live) == len(tables)
 
     def _follow(self, source: Source, target: Target, mark: Position) -> None:
-        assert mark is not None
         state = target.ledger.peek(self._options.name)
         assert state is not None
         target.applier.prepare(self._tables)

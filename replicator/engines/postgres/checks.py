@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import psycopg2
 from psycopg2.extensions import connection as SqlConnection
 
-from replicator.engine import Endpoint, Finding, Objects
+from replicator.engine import ALREADY_MADE, Endpoint, Finding, Objects
 from replicator.engines.postgres import publication
 from replicator.engines.postgres.connect import SESSION, failure, open_session, parameters, query, reason, translated
 from replicator.engines.postgres.names import quote, quote_all, quote_table
@@ -18,10 +18,6 @@ from replicator.sql.statements import text_literal
 
 OLDEST, NEWEST = 15, 18
 TRIAL_WAIT_S = 5
-ALREADY_MADE = "already made"
-"""The pipeline's word for the slot of a stream that runs already: there is nothing to check, and none to be made."""
-
-
 _ROOTS = "SELECT oid FROM pg_class WHERE relkind = 'p' AND oid = ANY(%s)"
 
 

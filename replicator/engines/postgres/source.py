@@ -31,7 +31,6 @@ class PostgresSource:
         self._announce = announce
         self._sql = connect(where)
         self.catalog = PostgresCatalog(self._sql)
-        """How the tables were in the publication when it was last found right: they must stay in it like that."""
 
     # Before anything is made
 

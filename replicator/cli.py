@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import click
+from pydantic import SecretStr
 
-from replicator import __version__, config, logs
+from replicator import __version__, config, logs, printing
 from replicator.engine import find
-from replicator.errors import ReplicatorError, UsageError
+from replicator.errors import Refused, ReplicatorError, UsageError
+from replicator.pipeline.options import End, Options
 from replicator.pipeline.stop import Stop
 
 log = logging.getLogger("replicator")
@@ -56,26 +59,43 @@ def _pair(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...
     return pairs
 
 
-def _stream_options(command: _Command) -> _Command:
-    """SOURCE and TARGET, and what every command on them takes."""
-    options: list[Callable[[_Command], _Command]] = [
-        click.argument("source", required=False),
-        click.argument("target", required=False),
-        click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file with any of these settings."),
-        click.option("--name", help="The stream's name: a-z, 0-9 and _, at most 40. [default: default]"),
-        click.option("--table", "tables", multiple=True, metavar="PATTERN", help="schema.table with *; repeatable."),
-        click.option("--exclude", multiple=True, metavar="PATTERN", help="Tables to leave out; repeatable."),
-        click.option(
-            "--map", multiple=True, metavar="OLD=NEW", callback=_pair, help="Where a table lands; repeatable."
-        ),
-        click.option("--truncate", is_flag=True, default=None, help="Empty target tables that have rows."),
-        click.option("--append", is_flag=True, default=None, help="Copy beside the rows that target tables have."),
-        click.option("--log-format", type=click.Choice(["text", "json"]), help="Lines on stderr. [default: text]"),
-        click.option("-v", "--verbose", is_flag=True, help="Say more."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    def apply(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+_source = click.argument("source", required=False)
+_target = click.argument("target", required=False)
+_common = _options(
+    click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file with any of these settings."),
+    click.option("--name", help="The stream's name: a-z, 0-9 and _, at most 40. [default: default]"),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="Lines on stderr. [default: text]"),
+    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+)
+_selection = _options(
+    click.option("--table", "tables", multiple=True, metavar="PATTERN", help="schema.table with *; repeatable."),
+    click.option("--exclude", multiple=True, metavar="PATTERN", help="Tables to leave out; repeatable."),
+    click.option("--map", multiple=True, metavar="OLD=NEW", callback=_pair, help="Where a table lands; repeatable."),
+)
+_insert_only = click.option(
+    "--insert-only",
+    multiple=True,
+    metavar="PATTERN",
+    help="Tables of which only inserts and TRUNCATE are followed; they need no key. Repeatable.",
+)
+_filled = _options(
+    click.option("--truncate", is_flag=True, default=None, help="Empty target tables that have rows."),
+    click.option("--append", is_flag=True, default=None, help="Copy beside the rows that target tables have."),
+)
+_give_up = click.option(
+    "--give-up-after", type=float, metavar="SECONDS", help="Exit 6 when a peer stays away this long."
+)
+ONE_SHOT_S = 300.0
+"""How long a command that promises an end waits for a peer that is away."""
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -85,59 +105,196 @@ def main() -> None:
 
 
 @main.command()
-@_stream_options
+@_source
+@_target
+@_common
+@_selection
+@_insert_only
+@_filled
+@click.option("--backfill", is_flag=True, help="Check for `backfill`, which needs no log, instead of `sync`.")
+def check(file: Path | None, verbose: bool, backfill: bool, **given: Any) -> None:
+    """Is everything ready? Every failed check prints what mends it; makes nothing.
+
+    Exits with 3 where `sync` (or `backfill`) would refuse.
+    """
+    from replicator.pipeline.checking import check_backfill, check_sync
+
+    settings = _settings(file, verbose, given)
+    source, target = _ends(settings)
+    follows = source.engine.capabilities.reads_log and not backfill
+    checked = (check_sync if follows else check_backfill)(source, target, _asked(settings, target))
+    printing.checked(checked, "followed" if follows else "copied")
+    sys.exit(0 if checked.ready else Refused.exit_code)
+
+
+@main.command()
+@_source
+@_target
+@_common
+@_selection
+@_insert_only
+@_filled
 @click.option("--once", is_flag=True, help="Stop when all that was committed before the start is applied.")
-@click.option("--give-up-after", type=float, metavar="SECONDS", help="Exit 6 when a peer stays away this long.")
+@_give_up
 def sync(file: Path | None, verbose: bool, once: bool, **given: Any) -> None:
     """Copy what is missing, then follow the log until stopped."""
-    from replicator.pipeline.options import SyncOptions
     from replicator.pipeline.sync import Sync
     from replicator.terminal import copy_report
 
-    settings = config.load(file, given)
-    logs.configure(settings.log_format, verbose=verbose)
-    stop = Stop(exit_code=8 if once else 0)
-    stop.install()
-    source, target = _ends(settings)
-    options = SyncOptions(
-        settings.name,
-        settings.selection,
-        settings.objects,
-        settings.policies(target.engine.policies()),
-        truncate=settings.truncate,
-        append=settings.append,
-        once=once,
-        give_up_s=settings.give_up_after or (300.0 if once else None),
+    settings = _settings(file, verbose, given)
+    stop = _stop(8 if once else 0)
+    source, target = _ends(settings, log=True)
+    options = replace(
+        _asked(settings, target), once=once, give_up_s=settings.give_up_after or (ONE_SHOT_S if once else None)
     )
     with copy_report() as report:
         mark = Sync(source, target, options, stop, report).run()
     click.echo(f"{'everything is applied, at' if once else 'stopped cleanly at'} {mark or 'no position yet'}")
 
 
-def _ends(settings: config.Config) -> tuple[Any, Any]:
-    from replicator.pipeline.options import End
+@main.command()
+@_source
+@_target
+@_common
+@_selection
+@_filled
+@click.option("--restart", is_flag=True, help="Copy all tables again, under one snapshot.")
+@_give_up
+def backfill(file: Path | None, verbose: bool, restart: bool, **given: Any) -> None:
+    """Copy a snapshot of the tables, once. Needs no log, and makes nothing at the source.
 
-    found = []
-    for role, url in (("SOURCE", settings.source), ("TARGET", settings.target)):
-        text = url.get_secret_value()
-        try:
-            engine = find(text)
-            endpoint = engine.endpoint(text, config.password(role))  # type: ignore[arg-type]
-        except UsageError as error:
-            raise UsageError(f"{role}: {error.what}", remedy=error.remedy) from None
-        if endpoint.shown != text and "***" in endpoint.shown and any(text in word for word in sys.argv):
-            log.warning(
-                "the password in %s can be seen in the list of processes; prefer "
-                "REPLICATOR_%s_PASSWORD, its _FILE form or ~/.pgpass",
-                endpoint.shown,
-                role,
-            )
-        found.append(End(engine, endpoint))
-    if not found[0].engine.capabilities.reads_log:
-        raise UsageError("SOURCE: this engine has no log to follow")
-    if not found[1].engine.capabilities.writes:
+    A run that was cut off goes on where it stopped; since a snapshot cannot be taken up again, its tables then stand
+    at different times, which are printed (exit 8).
+    """
+    from replicator.pipeline.backfill import Backfill
+    from replicator.terminal import copy_report
+
+    settings = _settings(file, verbose, given)
+    stop = _stop(8)
+    source, target = _ends(settings)
+    options = replace(_asked(settings, target), restart=restart, give_up_s=settings.give_up_after or ONE_SHOT_S)
+    with copy_report() as report:
+        tables = Backfill(source, target, options, stop, report).run()
+    printing.backfilled(tables)
+
+
+@main.command()
+@_source
+@_target
+@click.argument("tables", nargs=-1, metavar="TABLE...")
+@_common
+@click.option("--all", "everything", is_flag=True, help="All tables, under a new slot: for a position that is lost.")
+@_give_up
+def recopy(file: Path | None, verbose: bool, tables: tuple[str, ...], everything: bool, **given: Any) -> None:
+    """Copy tables of a stopped stream again; `sync` then goes on. TABLE is schema.table, with * for any text."""
+    from replicator.pipeline.recopy import Recopy
+    from replicator.terminal import copy_report
+
+    if everything == bool(tables):
+        raise UsageError("name the tables to copy again, or give --all", remedy="replicator recopy --help")
+    settings = _settings(file, verbose, given)
+    stop = _stop(8)
+    source, target = _ends(settings, log=True)
+    options = replace(_asked(settings, target), recopy=tables, give_up_s=settings.give_up_after or ONE_SHOT_S)
+    with copy_report() as report:
+        copied = Recopy(source, target, options, stop, report).copied()
+    click.echo(f"copied again: {', '.join(map(str, copied))}; `replicator sync` goes on from here")
+
+
+@main.command()
+@_target
+@_common
+@click.option("--json", "as_json", is_flag=True, help="One JSON document (docs/reference/status.md).")
+def status(file: Path | None, verbose: bool, as_json: bool, **given: Any) -> None:
+    """Streams, tables, positions and lag, as the target has them; needs no source."""
+    from replicator.pipeline.standing import standings
+
+    settings = config.load(file, given, ends=("target",))
+    logs.configure(settings.log_format, verbose=verbose)
+    named = given["name"] is not None or "name" in settings.model_fields_set
+    (printing.status_json if as_json else printing.status)(
+        standings(_end("TARGET", settings.target), settings.name if named else None)
+    )
+
+
+@main.command()
+@_source
+@_target
+@_common
+@click.option("--tables", "with_tables", is_flag=True, help="Drop the copied tables too (asks first).")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--leave-source", is_flag=True, help="Forget the stream even if its source cannot be reached.")
+def drop(file: Path | None, verbose: bool, with_tables: bool, yes: bool, leave_source: bool, **given: Any) -> None:
+    """Remove what the tool made: slot, publications, bookkeeping. Never the copied tables, unless --tables.
+
+    Exits with 8 where something is left for you to run at the source.
+    """
+    from replicator.pipeline.dropping import drop as remove
+
+    settings = _settings(file, verbose, given)
+    source, target = _ends(settings)
+    dropped = remove(
+        source,
+        target,
+        settings.name,
+        tables=with_tables,
+        leave_source=leave_source,
+        agreed=(lambda made: True) if yes else printing.agreed,
+    )
+    printing.dropped(dropped, settings.name)
+
+
+def _settings(file: Path | None, verbose: bool, given: dict[str, Any]) -> config.Config:
+    settings = config.load(file, given)
+    logs.configure(settings.log_format, verbose=verbose)
+    return settings
+
+
+def _stop(exit_code: int) -> Stop:
+    stop = Stop(exit_code)
+    stop.install()
+    return stop
+
+
+def _asked(settings: config.Config, target: End) -> Options:
+    return Options(
+        settings.name,
+        settings.selection,
+        settings.objects,
+        settings.policies(target.engine.policies()),
+        settings.wishes,
+        truncate=settings.truncate,
+        append=settings.append,
+    )
+
+
+def _ends(settings: config.Config, *, log: bool = False) -> tuple[End, End]:
+    source, target = _end("SOURCE", settings.source), _end("TARGET", settings.target)
+    if log and not source.engine.capabilities.reads_log:
+        raise UsageError("SOURCE: this engine has no log to follow", remedy="`replicator backfill` copies it once")
+    if not target.engine.capabilities.writes:
         raise UsageError("TARGET: this engine is not a target yet", remedy="use sqlite:///file.db")
-    return found[0], found[1]
+    if source.engine is target.engine and source.endpoint.place == target.endpoint.place:
+        raise UsageError("SOURCE and TARGET are the same database")
+    return source, target
+
+
+def _end(role: Literal["SOURCE", "TARGET"], url: SecretStr | None) -> End:
+    assert url is not None
+    text = url.get_secret_value()
+    try:
+        engine = find(text)
+        endpoint = engine.endpoint(text, config.password(role))
+    except UsageError as error:
+        raise UsageError(f"{role}: {error.what}", remedy=error.remedy) from None
+    if endpoint.shown != text and "***" in endpoint.shown and any(text in word for word in sys.argv):
+        log.warning(
+            "the password in %s can be seen in the list of processes; prefer "
+            "REPLICATOR_%s_PASSWORD, its _FILE form or ~/.pgpass",
+            endpoint.shown,
+            role,
+        )
+    return End(engine, endpoint)
 
 
 @main.command()

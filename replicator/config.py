@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from replicator.engine import Objects, Policies
 from replicator.errors import UsageError
+from replicator.model.options import TableOptions, Wishes
 from replicator.model.schema import Name
 from replicator.model.selection import Selection
 
@@ -24,16 +25,24 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+class _TableOptions(_Strict):
+    insert_only: bool = False
+    digest_column: bool = False
+
+
 class Config(_Strict):
-    """`tables`, `exclude` and `map` as in `Selection`. `columns`: policies by `schema.table.column`."""
+    """`tables`, `exclude` and `map` as in `Selection`. `columns`: policies by `schema.table.column`. `insert_only` and
+    `table_options` as in `Wishes`."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] = "default"
-    source: SecretStr
-    target: SecretStr
+    source: SecretStr | None = None
+    target: SecretStr | None = None
     tables: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     map: dict[str, str] = Field(default_factory=dict)
     columns: dict[str, dict[str, str]] = Field(default_factory=dict)
+    insert_only: tuple[str, ...] = ()
+    table_options: dict[str, _TableOptions] = Field(default_factory=dict)
     publication: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     slot: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,63}$")] | None = None
     truncate: bool = False
@@ -44,6 +53,11 @@ class Config(_Strict):
     @property
     def selection(self) -> Selection:
         return Selection(self.tables, self.exclude, self.map)
+
+    @property
+    def wishes(self) -> Wishes:
+        by_table = {name: TableOptions(**chosen.model_dump()) for name, chosen in self.table_options.items()}
+        return Wishes(by_table, self.insert_only)
 
     @property
     def objects(self) -> Objects:
@@ -67,8 +81,9 @@ class Config(_Strict):
         return found
 
 
-def load(file: Path | None, given: Mapping[str, Any]) -> Config:
-    """The file's settings, and over them those `given` on the command line (None: not given).
+def load(file: Path | None, given: Mapping[str, Any], ends: Sequence[str] = ("source", "target")) -> Config:
+    """The file's settings, and over them those `given` on the command line (None: not given). `ends`: what the command
+    cannot do without.
 
     Raises UsageError, with the file and the key named.
     """
@@ -81,6 +96,11 @@ def load(file: Path | None, given: Mapping[str, Any]) -> Config:
         config = Config(**settings)
     except ValidationError as error:
         raise UsageError("\n".join(_told(where, fault) for fault in error.errors(include_input=False))) from None
+    for end in ends:
+        if getattr(config, end) is None:
+            raise UsageError(
+                f"{where}: {end} is missing", remedy=f"give {end.upper()}, or {end} = ... in a --config file"
+            )
     if config.truncate and config.append:
         raise UsageError("--truncate and --append exclude each other")
     return config

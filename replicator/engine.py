@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -26,10 +27,14 @@ Policies = Mapping[Name, Mapping[str, Mapping[str, str]]]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one end is. `url` has the password in it and is never printed; `shown` may be."""
+    """Where one end is. `url` has the password in it and is never printed; `shown` may be.
+
+    `place`: the same text for every way of writing the same database.
+    """
 
     url: str
     shown: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,12 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. `refuse`: nothing may be made until it is mended. `remedy`: the statement that mends it."""
+    """What a check found. `refuse`: nothing may be made until it is mended. `remedy`: the statement that mends it.
 
-    level: Literal["refuse", "warn"]
+    `note`: what is as it should be, and good to know before the start; only `check` says it.
+    """
+
+    level: Literal["refuse", "warn", "note"]
     what: str
     remedy: str = ""
 
@@ -75,7 +83,11 @@ class Catalog(Protocol):
     default_schema: str
 
     def tables(self, selection: Selection, policies: Policies) -> Listing:
-        """Every table of the selection, and findings for those that cannot be followed."""
+        """Every table of the selection, and findings for those that cannot be copied."""
+        ...
+
+    def left_out(self, tables: Sequence[Table]) -> list[Finding]:
+        """Notes on what these tables have that is neither copied nor followed: indexes, foreign keys, defaults."""
         ...
 
 
@@ -85,6 +97,11 @@ class Snapshot(Protocol):
     @property
     def position(self) -> Position | None:
         """The copy is consistent with exactly this point of the log; None where there is no log."""
+        ...
+
+    @property
+    def as_of(self) -> str:
+        """When the view was taken, by the source's clock: `YYYY-MM-DDTHH:MM:SS.ffffffZ`."""
         ...
 
     def chunks(self, table: Table, part: int, cursor: tuple[str, ...] | None, limits: Limits) -> Iterator[Batch]:
@@ -134,14 +151,14 @@ class Reader(Protocol):
     def close(self) -> None: ...
 
 
-class Source(Protocol):
-    """The end that is read."""
+class CopySource(Protocol):
+    """An end that can be copied from. It needs no log."""
 
     @property
     def catalog(self) -> Catalog: ...
 
-    def findings(self, tables: Sequence[Table], objects: Objects) -> list[Finding]:
-        """Is everything ready to follow these tables? Touches nothing."""
+    def copy_findings(self, tables: Sequence[Table]) -> list[Finding]:
+        """Is everything ready to copy these tables? Touches nothing."""
         ...
 
     def identity(self) -> str:
@@ -152,7 +169,21 @@ class Source(Protocol):
         """Is this the server and database of that `identity`? Raises Refused or PositionLost where not."""
         ...
 
-    def prepare(self, identity: Identity, tables: Sequence[Table]) -> Prepared:
+    def view(self) -> Snapshot:
+        """A consistent view that has no position in the log. Makes nothing."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Source(CopySource, Protocol):
+    """The end whose log is read."""
+
+    def findings(self, tables: Sequence[Followed], objects: Objects) -> list[Finding]:
+        """Is everything ready to copy these tables and to follow them? Touches nothing."""
+        ...
+
+    def prepare(self, identity: Identity, tables: Sequence[Followed]) -> Prepared:
         """Make the stream's objects; those of an earlier attempt with this identity are removed first."""
         ...
 
@@ -160,7 +191,7 @@ class Source(Protocol):
         """Can the source still give everything after `mark`? Raises PositionLost where not, or not provably."""
         ...
 
-    def follow(self, identity: Identity, tables: Sequence[Table]) -> None:
+    def follow(self, identity: Identity, tables: Sequence[Followed]) -> None:
         """Make the log carry exactly these tables from here on."""
         ...
 
@@ -185,7 +216,14 @@ class Source(Protocol):
         """How much log the source keeps for the stream."""
         ...
 
-    def close(self) -> None: ...
+    def drop(self, identity: Identity) -> list[str]:
+        """Remove the stream's objects, those that the user made excepted; says what was removed. Done twice it does
+        nothing. Raises Fenced where a running reader holds them."""
+        ...
+
+    def strays(self, name: str) -> list[str]:
+        """The statements that remove objects of any stream of that name, as far as there are any."""
+        ...
 
 
 class Applier(Protocol):
@@ -205,6 +243,13 @@ class Applier(Protocol):
         """
         ...
 
+    def together(self) -> AbstractContextManager[None]:
+        """What is written inside, here and through the ledger, is one transaction: durable after its end.
+
+        Nothing else of the target may be used inside.
+        """
+        ...
+
     def rollback(self) -> None:
         """Give up the open transaction, if there is one."""
         ...
@@ -213,14 +258,33 @@ class Applier(Protocol):
 class Ledger(Protocol):
     """The bookkeeping at the target, and the fence. Every write but a beat is behind the fence."""
 
+    def names(self) -> list[str]:
+        """The streams that there are. Makes nothing."""
+        ...
+
+    def heard(self, name: str) -> Beat | None:
+        """What the stream's runner said last. Makes nothing."""
+        ...
+
     def peek(self, name: str) -> StreamState | None:
         """The stream as it stands; None if there is none. Makes nothing."""
         ...
 
-    def claim(self, name: str, source: str, objects: Objects, leave: Collection[Name]) -> StreamState:
+    def claim(
+        self,
+        name: str,
+        source: str,
+        objects: Objects,
+        leave: Collection[Name],
+        first: StreamPhase = "preparing",
+        held: int | None = None,
+    ) -> StreamState:
         """Take the stream: raise its epoch, so that any other run of it can write no more.
 
-        A new stream gets its row, with a random uid, in state `preparing`. The tables in `leave` are no longer
+        `held`: the epoch that this run had before it lost a peer; another one means that another run has taken over,
+        which a retry must not undo.
+
+        A new stream gets its row, with a random uid, in state `first`. The tables in `leave` are no longer
         followed: they are set to `left` with the floor NEVER in the same transaction, or forgotten if their copy has
         never begun.
 
@@ -240,12 +304,20 @@ class Ledger(Protocol):
         it calls itself now."""
         ...
 
+    def renew(self, source: str) -> StreamState:
+        """Begin the claimed stream anew, with another uid, as `preparing`: every table is to be copied again."""
+        ...
+
+    def forget(self) -> None:
+        """Remove all that is kept of the claimed stream, and the bookkeeping tables after the last stream."""
+        ...
+
     def owners(self, name: str) -> dict[Name, str]:
         """The target tables of other streams than `name`, each with its stream. Makes nothing."""
         ...
 
-    def begin_copy(self, table: Followed) -> None:
-        """Save the table as `copying`, with one part whose cursor stands before the first row."""
+    def begin_copy(self, *tables: Followed) -> None:
+        """Save the tables as `copying`, each with one part whose cursor stands before the first row."""
         ...
 
     def beat(self, name: str, beat: Beat) -> None:
@@ -272,6 +344,14 @@ class Structure(Protocol):
         """After the copy: unique indexes, on the tables that we made. Behind the fence."""
         ...
 
+    def drop(self, tables: Sequence[Followed]) -> None:
+        """Remove the target tables that we made, where they are there. Behind the fence."""
+        ...
+
+    def stored(self, followed: Followed) -> tuple[str, ...]:
+        """For each column the target's type, as `check` shows it. Touches nothing."""
+        ...
+
 
 class Target(Protocol):
     """The end that is written. One connection, used by one thread; `cancel` alone may come from another."""
@@ -285,6 +365,14 @@ class Target(Protocol):
     @property
     def applier(self) -> Applier: ...
 
+    def look(self) -> bool:
+        """Connect for reading the ledger; False where there is no such database yet. Makes nothing."""
+        ...
+
+    def held(self, name: str) -> bool:
+        """Has a live run the stream `name` in hand now?"""
+        ...
+
     def findings(self) -> list[Finding]:
         """Can it be written, and is it ours? Touches nothing."""
         ...
@@ -295,6 +383,10 @@ class Target(Protocol):
 
     def cancel(self) -> None:
         """End the statement that is running, from another thread: its transaction is then rolled back."""
+        ...
+
+    def forget(self) -> None:
+        """`Ledger.forget`, and what the runner of the claimed stream has made beside the ledger."""
         ...
 
     def close(self) -> None: ...
@@ -313,9 +405,17 @@ class Engine(Protocol):
         """The column policies that this engine knows as a target, each with its words."""
         ...
 
-    def source(self, endpoint: Endpoint, announce: Callable[[str], None]) -> Source: ...
+    def copy_source(self, endpoint: Endpoint, announce: Callable[[str], None]) -> CopySource: ...
+
+    def source(self, endpoint: Endpoint, announce: Callable[[str], None]) -> Source:
+        """Only where the engine's capabilities say that it reads a log."""
+        ...
 
     def target(self, endpoint: Endpoint) -> Target: ...
+
+    def removal(self, identity: Identity) -> list[str]:
+        """The statements that remove a stream's objects at a source that cannot be reached. Connects to nothing."""
+        ...
 
     def position(self, text: str) -> Position:
         """Read back what `str` wrote."""

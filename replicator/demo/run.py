@@ -19,7 +19,7 @@ from replicator.demo.show import Figures, Screen
 from replicator.engine import find
 from replicator.errors import Refused, ReplicatorError
 from replicator.model.selection import Selection
-from replicator.pipeline.options import End, SyncOptions
+from replicator.pipeline.options import End, Options
 from replicator.pipeline.stop import Stop
 from replicator.pipeline.sync import Sync
 
@@ -81,7 +81,7 @@ def _sync(url: str, path: Path, figures: Figures, stop: Stop, *, once: bool) -> 
     for text in (url, f"sqlite:///{path}"):
         engine = find(text)
         ends.append(End(engine, engine.endpoint(text, None)))
-    Sync(ends[0], ends[1], SyncOptions(STREAM, Selection(), once=once), stop, figures).run()
+    Sync(ends[0], ends[1], Options(STREAM, Selection(), once=once), stop, figures).run()
 
 
 def _compare(url: str, path: Path) -> int:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from replicator.errors import Refused
 from replicator.model.datatypes import DataType
+from replicator.model.options import TableOptions
 from replicator.model.schema import Column, Name, Table, UniqueIndex
 
 
@@ -34,6 +35,11 @@ class _Shape(_Saved):
     key: tuple[str, ...]
     columns: tuple[_Column, ...]
     uniques: tuple[_Unique, ...]
+
+
+class _Options(_Saved):
+    insert_only: bool = False
+    digest_column: bool = False
 
 
 _POLICIES = TypeAdapter(dict[str, dict[str, str]])
@@ -76,6 +82,13 @@ def load_shape(name: Name, text: str) -> Table:
 def load_policies(name: Name, text: str) -> dict[str, dict[str, str]]:
     try:
         return _POLICIES.validate_json(text)
+    except ValidationError as error:
+        raise _damaged(name, error) from error
+
+
+def load_options(name: Name, text: str) -> TableOptions:
+    try:
+        return TableOptions(**_Options.model_validate_json(text).model_dump())
     except ValidationError as error:
         raise _damaged(name, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Selection:
     def includes(self, name: Name, default_schema: str) -> bool:
         """Is the table followed? Without patterns: every table of the default schema."""
         patterns = self.patterns or (f"{default_schema}.*",)
-        return _any(patterns, name, default_schema) and not _any(self.exclude, name, default_schema)
+        return matches(patterns, name, default_schema) and not matches(self.exclude, name, default_schema)
 
     def land(self, names: Iterable[Name], default_schema: str, places: Places) -> dict[Name, Name]:
         """Where each table lands.
@@ -50,7 +51,7 @@ class Selection:
         names = list(names)
         landed: dict[Name, Name] = {}
         taken: dict[tuple[str, str], Name] = {}
-        explicit = {_qualify(old, default_schema): new for old, new in self.mapping.items()}
+        explicit = {qualify(old, default_schema): new for old, new in self.mapping.items()}
         unknown = sorted(set(explicit) - {str(name) for name in names})
         if unknown:
             raise Refused(
@@ -100,13 +101,28 @@ def _admit(name: Name, target: Name, places: Places) -> None:
         )
 
 
-def _qualify(pattern: str, default_schema: str) -> str:
+def qualify(pattern: str, default_schema: str) -> str:
+    """A name or pattern without a dot is one of the default schema."""
     return pattern if "." in pattern else f"{default_schema}.{pattern}"
 
 
-def _any(patterns: Iterable[str], name: Name, default_schema: str) -> bool:
-    return any(_expression(_qualify(pattern, default_schema)).fullmatch(str(name)) for pattern in patterns)
+def matches(patterns: Iterable[str], name: Name, default_schema: str) -> bool:
+    return any(_expression(qualify(pattern, default_schema)).fullmatch(str(name)) for pattern in patterns)
 
 
+@functools.cache
 def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Exactly(Selection):
+    """These tables and no pattern: a stream's own, each where it has landed."""
+
+    places: Mapping[Name, Name] = field(default_factory=dict)
+
+    def includes(self, name: Name, default_schema: str) -> bool:
+        return name in self.places
+
+    def land(self, names: Iterable[Name], default_schema: str, places: Places) -> dict[Name, Name]:
+        return {name: self.places[name] for name in names}

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from replicator.model.options import TableOptions
 from replicator.model.schema import Name, Table
 
-StreamPhase = Literal["preparing", "streaming"]
+StreamPhase = Literal["preparing", "streaming", "backfill"]
 """`preparing`: until the first mark is saved, everything at the source may be removed and made again. Then
-`streaming`, for ever: the slot is never remade."""
+`streaming`, for ever: the slot is never remade. `backfill`: copies without a log, which has no mark."""
 
 TablePhase = Literal["chosen", "copying", "copied", "live", "left", "returning"]
 """`chosen`: its copy has never begun. `copied`: all rows are there, its unique indexes not yet. `left`: the selection
@@ -29,7 +30,12 @@ class Identity:
     @property
     def object_name(self) -> str:
         """What the publication and the slot are called: at most 60 letters, digits and underscores."""
-        return f"replicator_{self.name}_{self.uid[:8]}"
+        return object_name(self.name, self.uid)
+
+
+def object_name(name: str, uid: str = "") -> str:
+    """Without a uid: how the objects' names of every stream of that name begin."""
+    return f"replicator_{name}_{uid[:8]}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ class Followed:
     `floor`: the text of the position that its copy is consistent with, `never`, or None before its first copy.
     `made`: we made the target table. `may_empty`: it was absent, empty or `--truncate`d when its first copy began, so
     a new copy may empty it. `policies`: for each column the type policies that the user chose. `carried`: the source's
-    token for the log's carrying this table; another token means that there may have been a gap.
+    token for the log's carrying this table; another token means that there may have been a gap. `as_of`: the source's
+    time when the snapshot of its copy was taken, `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
     """
 
     table: Table
@@ -50,6 +57,13 @@ class Followed:
     may_empty: bool = False
     policies: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     carried: str = ""
+    options: TableOptions = field(default_factory=TableOptions)
+    as_of: str | None = None
+
+    @property
+    def digested(self) -> bool:
+        """Does the target table have a digest of each row? One without columns needs something to stand for a row."""
+        return not self.table.key and (self.options.digest_column or not self.table.columns)
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,11 @@ class StreamState:
 
 @dataclass(frozen=True)
 class Beat:
-    """What a runner says of itself every few seconds. Times are seconds since 1970, UTC."""
+    """What a runner says of itself every few seconds. Times are seconds since 1970, UTC.
+
+    `lag_seconds`: by the source's clock, how old the newest applied commit is while newer ones are waiting; 0 where
+    everything is applied, None where nobody knows.
+    """
 
     pid: int
     host: str
@@ -76,3 +94,4 @@ class Beat:
     head: str | None = None
     retained_bytes: int | None = None
     error: str | None = None
+    lag_seconds: float | None = None

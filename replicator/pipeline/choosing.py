@@ -6,68 +6,122 @@ target decide whether the target may be emptied; from then on the ledger's answe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from replicator.engine import ALREADY_MADE, Finding, Objects, Source, Target
+from replicator.engine import CopySource, Finding, Target
 from replicator.errors import Refused, SchemaChanged
+from replicator.model.options import TableOptions
 from replicator.model.position import NEVER
 from replicator.model.saved import save_shape
 from replicator.model.schema import Name, Table
 from replicator.model.selection import Places
 from replicator.model.stream import Followed, StreamState
-from replicator.pipeline.options import SyncOptions
-from replicator.pipeline.preflight import admit
+from replicator.pipeline.options import Options
 
 NEW = ("chosen", "returning")
+PENDING = (*NEW, "copying")
+RESTART = "copy all anew: replicator backfill SOURCE TARGET --restart"
+Ready = Callable[[Sequence[Followed]], list[Finding]]
+"""What the command asks of the source for tables whose copy is to begin."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    tables: list[Followed]
+    findings: list[Finding]
+
+    @property
+    def fresh(self) -> list[Followed]:
+        return [followed for followed in self.tables if followed.phase in NEW]
 
 
 def choose(
-    source: Source, target: Target, places: Places, options: SyncOptions, known: StreamState | None
-) -> list[Followed]:
-    """Raises Refused with everything that is in the way, before anything is made."""
+    source: CopySource, target: Target, places: Places, options: Options, known: StreamState | None, ready: Ready
+) -> Choice:
+    """Touches nothing. Raises Refused and SchemaChanged for what would be wrong to go on from."""
     catalog = source.catalog
     listing = catalog.tables(options.selection, options.policies)
     landing = options.selection.land((t.name for t in listing.tables), catalog.default_schema, places)
     if not listing.tables and not any(finding.level == "refuse" for finding in listing.findings):
-        raise Refused("no table matches", remedy="look at --table and --exclude; the default is public.*")
-    kept = known.tables if known is not None and known.phase != "preparing" else {}
-    tables = [
-        _followed(table, landing[table.name], kept.get(table.name), options.policies.get(table.name, {}))
-        for table in listing.tables
-    ]
-    fresh = [f for f in tables if f.phase in NEW]
-    findings: list[Finding] = list(listing.findings)
-    if known is None or fresh:
-        findings += source.findings([f.table for f in fresh], _objects(options, known))
-    findings += target.structure.findings(fresh, known.tables if known else {})
-    findings += _taken(fresh, target.ledger.owners(options.name), places)
-    findings += _filled(target, fresh, known, options)
-    admit(findings)
-    return tables
-
-
-def _objects(options: SyncOptions, known: StreamState | None) -> Objects:
-    if known is not None and known.phase != "preparing":
-        return Objects(known.identity.publication, known.identity.slot or ALREADY_MADE)
-    return options.objects
-
-
-def _followed(table: Table, target: Name, old: Followed | None, policies: Mapping[str, Mapping[str, str]]) -> Followed:
-    if old is None or old.phase == "chosen":
-        return Followed(table, target, policies=policies)
-    if old.phase in ("left", "returning"):
-        return replace(old, table=table, target=target, phase="returning", floor=str(NEVER), policies=policies)
-    if old.target != target or plain(old.policies) != plain(policies):
         raise Refused(
-            f"{table.name} was copied into {old.target.name} with other --map or [columns] settings",
-            remedy=f"take the settings back, or {anew(table.name)}",
+            "no table matches", remedy=f"look at --table and --exclude; the default is {catalog.default_schema}.*"
+        )
+    kept = known.tables if known is not None and known.phase != "preparing" else {}
+    chosen = Choice(
+        [
+            _followed(
+                Followed(
+                    table,
+                    landing[table.name],
+                    policies=options.policies.get(table.name, {}),
+                    options=options.wishes.of(table.name, catalog.default_schema),
+                ),
+                kept.get(table.name),
+                restart=options.restart,
+                remedy=anew(table.name) if known is None or known.phase != "backfill" else RESTART,
+            )
+            for table in listing.tables
+        ],
+        list(listing.findings),
+    )
+    chosen.findings.extend(_idle(options, catalog.default_schema, listing.tables))
+    chosen.findings.extend(ready(chosen.fresh))
+    chosen.findings.extend(target.structure.findings(chosen.fresh, known.tables if known else {}))
+    chosen.findings.extend(_taken(chosen.fresh, target.ledger.owners(options.name), places))
+    chosen.findings.extend(_filled(target, chosen.fresh, known, options))
+    return chosen
+
+
+def _followed(wanted: Followed, old: Followed | None, *, restart: bool, remedy: str) -> Followed:
+    """The table as it is wanted now, joined with what the ledger has of it."""
+    if old is None or old.phase == "chosen":
+        return wanted
+    if old.phase in ("left", "returning") or restart:
+        return returning(old, wanted)
+    table = wanted.table
+    if old.target != wanted.target or _settings(old) != _settings(wanted):
+        raise Refused(
+            f"{table.name} was copied into {old.target.name} with other --map, [columns] or [table_options] settings",
+            remedy=f"take the settings back, or leave the table out once (--exclude '{table.name}') and run again "
+            "with it: it is then copied anew",
         )
     if old.phase == "copying":
         return replace(old, table=table)
     if (difference := _replaced(old.table, table)) is not None:
-        raise SchemaChanged(f"{table.name}: {difference}", remedy=anew(table.name))
+        raise SchemaChanged(f"{table.name}: {difference}", remedy=remedy)
     return old
+
+
+def returning(old: Followed, wanted: Followed) -> Followed:
+    """A table that is to be copied anew: what may be done to its target stays as it was decided once."""
+    return replace(
+        wanted, phase="returning", floor=str(NEVER), made=old.made, may_empty=old.may_empty, as_of=None, carried=""
+    )
+
+
+def _settings(followed: Followed) -> tuple[dict[str, dict[str, str]], TableOptions]:
+    return plain(followed.policies), followed.options
+
+
+def _idle(options: Options, default_schema: str, tables: Sequence[Table]) -> list[Finding]:
+    """Settings for tables and columns that are not there change nothing, and would be believed to."""
+    columns = {table.name: table.names for table in tables}
+    named = options.wishes.idle(list(columns), default_schema)
+    named += [
+        f"{name}.{column}"
+        for name, chosen in options.policies.items()
+        for column in chosen
+        if column not in columns.get(name, ())
+    ]
+    needless = [t.name for t in tables if t.key and options.wishes.of(t.name, default_schema).digest_column]
+    return [
+        Finding("refuse", f"{name} has a key by which its rows are found", "take its digest_column out")
+        for name in needless
+    ] + [
+        Finding("refuse", f"the settings name {each}, which is not among the followed tables", "correct the name")
+        for each in named
+    ]
 
 
 def _replaced(old: Table, new: Table) -> str | None:
@@ -95,9 +149,7 @@ def _taken(tables: Sequence[Followed], owners: Mapping[Name, str], places: Place
     ]
 
 
-def _filled(
-    target: Target, tables: Sequence[Followed], known: StreamState | None, options: SyncOptions
-) -> list[Finding]:
+def _filled(target: Target, tables: Sequence[Followed], known: StreamState | None, options: Options) -> list[Finding]:
     """A target table with rows in it that are not ours is refused, unless the user said what to do with them."""
     found: list[Finding] = []
     before = known.tables if known else {}
@@ -151,7 +203,7 @@ def reshaped(state: StreamState, tables: Iterable[Followed]) -> list[Name]:
         f.table.name
         for f in tables
         if (old := state.tables.get(f.table.name))
-        and (save_shape(old.table) != save_shape(f.table) or plain(old.policies) != plain(f.policies))
+        and (save_shape(old.table) != save_shape(f.table) or _settings(old) != _settings(f))
     ]
 
 
@@ -160,4 +212,4 @@ def plain(policies: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]
 
 
 def anew(name: Name) -> str:
-    return f"copy it anew: run once with --exclude '{name}', then without it"
+    return f"copy it anew: replicator recopy SOURCE TARGET '{name}'"

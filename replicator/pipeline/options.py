@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from replicator.engine import Endpoint, Engine, Objects, Policies
+from replicator.model.options import Wishes
 from replicator.model.selection import Selection
 
 
 @dataclass(frozen=True)
-class SyncOptions:
+class Options:
+    """`restart`: a backfill begins anew. `recopy`: patterns of tables to copy again; empty for all of them."""
+
     name: str
-    selection: Selection
+    selection: Selection = field(default_factory=Selection)
     objects: Objects = field(default_factory=Objects)
     policies: Policies = field(default_factory=dict)
+    wishes: Wishes = field(default_factory=Wishes)
     truncate: bool = False
     append: bool = False
     once: bool = False
+    restart: bool = False
+    recopy: tuple[str, ...] = ()
     give_up_s: float | None = None
 
 

@@ -7,8 +7,6 @@ while it is busy the next batch fills.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 import time
 from collections import deque
@@ -18,14 +16,14 @@ from dataclasses import replace
 from replicator.engine import Reader, Source, Target
 from replicator.model.change import Batch, StreamMark
 from replicator.model.position import Position
-from replicator.model.stream import Beat, Followed, Identity
+from replicator.model.stream import Followed, Identity
 from replicator.pipeline.progress import Report
+from replicator.pipeline.pulse import Pulse
 from replicator.pipeline.stop import Stop
 
 QUEUE_BYTES = 8 << 20
 JOINED_ROWS, JOINED_BYTES = 20_000, 8 << 20
 IDLE_MARK_S = 10.0
-BEAT_S = 5.0
 POLL_S = 0.1
 JOIN_S = 5.0
 log = logging.getLogger("replicator")
@@ -42,6 +40,7 @@ class Pump:
         identity: Identity,
         stop: Stop,
         report: Report,
+        pulse: Pulse,
         until: Position | None,
     ) -> None:
         self._source = source
@@ -50,6 +49,7 @@ class Pump:
         self._identity = identity
         self._stop = stop
         self._report = report
+        self._pulse = pulse
         self._until = until
         self._changed = threading.Condition()
         self._queue: deque[Batch] = deque()
@@ -58,8 +58,7 @@ class Pump:
         self._failure: BaseException | None = None
         self.durable: Position | None = None
         self._in_parts = False
-        self._started_at = time.time()
-        self._next_beat = 0.0
+        self._committed_at: float | None = None
 
     def run(self, mark: Position, tables: Collection[Followed]) -> Position:
         """Apply everything after `mark`; returns the last mark when the end is reached or a stop is asked for."""
@@ -119,24 +118,25 @@ class Pump:
         self._in_parts = not batch.complete
         if isinstance(batch.mark, StreamMark):
             self.durable = batch.mark.position
+        if batch.commits:
+            self._committed_at = batch.commits[-1].committed_at
         self._report.applied(batch)
 
     def _beat(self) -> None:
-        now = time.monotonic()
-        if self._in_parts or now < self._next_beat:
+        if self._in_parts or not self._pulse.due:
             return
-        self._next_beat = now + BEAT_S
-        self._target.ledger.beat(
-            self._identity.name,
-            Beat(
-                os.getpid(),
-                socket.gethostname(),
-                self._started_at,
-                time.time(),
-                str(self._source.head()),
-                self._source.retained_bytes(self._identity),
-            ),
+        head = self._source.head()
+        self._pulse.say(
+            self._target.ledger,
+            head=str(head),
+            retained_bytes=self._source.retained_bytes(self._identity),
+            lag_seconds=self._lag(head),
         )
+
+    def _lag(self, head: Position) -> float | None:
+        if self.durable is not None and self.durable.covers(head):
+            return 0.0
+        return None if self._committed_at is None else max(0.0, time.time() - self._committed_at)
 
     # The reading side, in its own thread
 

@@ -3,92 +3,82 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from replicator import failpoints
-from replicator.engine import Snapshot, Source, Target
-from replicator.errors import LoginRefused, Retryable, Unfinished
+from replicator.engine import ALREADY_MADE, Finding, Objects, Snapshot, Source, Target
+from replicator.errors import Refused, Unfinished
 from replicator.model.builder import Limits
 from replicator.model.position import Position
 from replicator.model.schema import Name
 from replicator.model.stream import Followed, StreamState
-from replicator.pipeline.choosing import NEW, choose, reshaped, survey
+from replicator.pipeline.choosing import NEW, PENDING, choose, reshaped, survey
 from replicator.pipeline.copying import copy, finish
-from replicator.pipeline.options import End, SyncOptions
+from replicator.pipeline.options import End, Options
 from replicator.pipeline.preflight import admit
-from replicator.pipeline.progress import Counted, Report
+from replicator.pipeline.progress import Report
 from replicator.pipeline.pump import Pump
-from replicator.pipeline.retry import until_done
+from replicator.pipeline.run import Run
 from replicator.pipeline.stop import Stop
 
 log = logging.getLogger("replicator")
 READ = Limits(rows=5_000, bytes=2 << 20)
-PENDING = (*NEW, "copying")
 
 
-class Sync:
+class Sync(Run[Source]):
     """One run of a stream. `run` returns the last mark's text, None if it was stopped before there was one."""
 
-    def __init__(self, source: End, target: End, options: SyncOptions, stop: Stop, report: Report) -> None:
-        self._source_end = source
-        self._target_end = target
-        self._options = options
-        self._stop = stop
-        self._report = Counted(report)
+    def __init__(self, source: End, target: End, options: Options, stop: Stop, report: Report) -> None:
+        super().__init__(source, target, options, stop, report)
         self._complete = False
-        self._let_in = False
         self._head: Position | None = None
         self._mark: str | None = None
+        self._tables: list[Followed] = []
 
     def run(self) -> str | None:
-        options = self._options
-        until_done(self._attempt, lambda: self._report.signs, self._stop, options.give_up_s)
+        self._until_done()
         failpoints.hit("shutdown")
-        if options.once and not self._complete:
+        if self._options.once and not self._complete:
             raise Unfinished(
                 f"stopped at {self._mark or 'no position yet'} before everything was applied",
                 remedy="run it again: it goes on from there",
             )
         return self._mark
 
-    def _attempt(self) -> None:
-        """A server that has let us in before and now ends a login is shutting down, or starting, or cut off."""
-        try:
-            self._from_the_ledger()
-        except LoginRefused as error:
-            if not self._let_in:
-                raise
-            raise Retryable(error.what, remedy=error.remedy) from error
+    def _open(self) -> Source:
+        return self._source_end.engine.source(self._source_end.endpoint, log.warning)
 
-    def _from_the_ledger(self) -> None:
-        """Both ends anew, from what the ledger says: after any failure that is the whole truth."""
-        with ExitStack() as ends:
-            target = self._target_end.engine.target(self._target_end.endpoint)
-            ends.callback(target.close)
-            self._stop.cancel = target.cancel
-            admit(target.findings())
-            source = self._source_end.engine.source(self._source_end.endpoint, log.warning)
-            ends.callback(source.close)
-            known = target.ledger.peek(self._options.name)
-            if known is not None:
-                source.recognise(known.source)
-            tables = choose(source, target, self._target_end.engine.places, self._options, known)
-            if self._options.once and self._head is None:
-                self._head = source.head()
-            target.open(self._options.name)
-            leave = _gone(known, tables)
-            state = target.ledger.claim(self._options.name, source.identity(), self._options.objects, leave)
-            self._let_in = True
-            for name in leave:
-                log.warning("%s is not followed any more; its copy stays as it is", name)
-            if state.phase == "preparing":
-                mark = self._first(source, target, state, tables)
-            else:
-                mark = self._resume(source, target, state, tables)
-            if mark is not None:
-                self._follow(source, target, mark)
+    def _work(self, source: Source, target: Target) -> None:
+        known = target.ledger.peek(self._options.name)
+        if known is not None:
+            is_stream(known)
+            source.recognise(known.source)
+        tables = self._choose(source, target, known)
+        if self._options.once and self._head is None:
+            self._head = source.head()
+        target.open(self._options.name)
+        leave = _gone(known, tables)
+        state = target.ledger.claim(
+            self._options.name, source.identity(), self._options.objects, leave, held=self._epoch
+        )
+        self._epoch = state.epoch
+        for name in leave:
+            log.warning("%s is not followed any more; its copy stays as it is", name)
+        if state.phase == "preparing":
+            mark = self._first(source, target, state, tables)
+        else:
+            mark = self._resume(source, target, state, tables)
+        if mark is not None:
+            self._follow(source, target, mark)
+
+    def _choose(self, source: Source, target: Target, known: StreamState | None) -> list[Followed]:
+        def ready(fresh: Sequence[Followed]) -> list[Finding]:
+            return source.findings(fresh, objects(self._options, known)) if known is None or fresh else []
+
+        choice = choose(source, target, self._target_end.engine.places, self._options, known, ready)
+        admit(choice.findings)
+        return choice.tables
 
     # The first run, and every later one
 
@@ -96,12 +86,12 @@ class Sync:
         """`preparing` ends in the transaction that writes the first mark and the floors, before the first row."""
         tables = survey(target, state, tables, truncate=self._options.truncate)
         target.ledger.record(tables)
-        prepared = source.prepare(state.identity, [f.table for f in tables])
+        prepared = source.prepare(state.identity, tables)
         try:
             failpoints.hit("ddl_before")
             target.structure.create(tables, reshaped(state, tables))
             failpoints.hit("ddl_after")
-            tables = [replace(f, floor=str(prepared.snapshot.position)) for f in _carried(source, state, tables)]
+            tables = [replace(f, floor=str(prepared.snapshot.position)) for f in carried(source, state, tables)]
             target.ledger.record(tables, mark=prepared.mark, phase="streaming")
             self._mark = str(prepared.mark)
             self._tables = tables
@@ -115,16 +105,16 @@ class Sync:
         mark = self._source_end.engine.position(state.mark)
         self._mark = state.mark
         self._tables = tables
-        source.guard(replace(state, tables={n: f for n, f in state.tables.items() if _wanted(n, tables)}), mark)
+        source.guard(replace(state, tables=self._guarded(state, tables)), mark)
         # A later timeline, for one, is now the one to compare with.
         target.ledger.record((), source=source.identity())
-        source.follow(state.identity, [f.table for f in tables])
+        source.follow(state.identity, tables)
         finish(target, [f for f in tables if f.phase == "copied"])
         self._tables = [replace(f, phase="live") if f.phase == "copied" else f for f in tables]
         pending = [f for f in self._tables if f.phase in PENDING]
         if not pending:
             return mark
-        pending = _carried(source, state, survey(target, state, pending, truncate=self._options.truncate))
+        pending = carried(source, state, survey(target, state, pending, truncate=self._options.truncate))
         target.ledger.record(pending)
         snapshot = source.snapshot()
         try:
@@ -133,8 +123,13 @@ class Sync:
         finally:
             snapshot.close()
 
+    def _guarded(self, state: StreamState, tables: Sequence[Followed]) -> Mapping[Name, Followed]:
+        """The tables that the log must have carried without a gap."""
+        going_on = {followed.table.name for followed in tables if followed.phase not in NEW}
+        return {name: followed for name, followed in state.tables.items() if name in going_on}
+
     def _copy(self, snapshot: Snapshot, target: Target, tables: list[Followed]) -> bool:
-        live = {f.table.name: f for f in copy(snapshot, target, tables, self._report, self._stop)}
+        live = {f.table.name: f for f in copy(snapshot, target, tables, self._report, self._stop, self._pulse)}
         self._tables = [live.get(f.table.name, f) for f in self._tables]
         return len(live) == len(tables)
 
@@ -144,7 +139,7 @@ class Sync:
         target.applier.prepare(self._tables)
         self._report.following(str(mark))
         reader = source.reader(state.identity, READ)
-        pump = Pump(source, reader, target, state.identity, self._stop, self._report, self._head)
+        pump = Pump(source, reader, target, state.identity, self._stop, self._report, self._pulse, self._head)
         try:
             last = pump.run(mark, self._tables)
         finally:
@@ -160,10 +155,23 @@ def _gone(known: StreamState | None, tables: Sequence[Followed]) -> list[Name]:
     return [name for name, old in before if name not in selected and old.phase != "left"]
 
 
-def _carried(source: Source, state: StreamState, tables: Iterable[Followed]) -> list[Followed]:
+def is_stream(known: StreamState) -> None:
+    if known.phase == "backfill":
+        name = known.identity.name
+        raise Refused(
+            f"{name!r} at the target is a backfill, which has no position in the log to go on from",
+            remedy="use another --name with other target tables; or drop the backfill's bookkeeping (replicator drop "
+            f"SOURCE TARGET --name {name}) and copy its tables anew, with --truncate",
+        )
+
+
+def objects(options: Options, known: StreamState | None) -> Objects:
+    """What is to be checked at the source: of a stream that runs already, no slot."""
+    if known is not None and known.phase == "streaming":
+        return Objects(known.identity.publication, known.identity.slot or ALREADY_MADE)
+    return options.objects
+
+
+def carried(source: Source, state: StreamState, tables: Iterable[Followed]) -> list[Followed]:
     tokens = source.carried(state.identity)
     return [replace(followed, carried=tokens.get(followed.table.name, "")) for followed in tables]
-
-
-def _wanted(name: Name, tables: Sequence[Followed]) -> bool:
-    return any(f.table.name == name and f.phase not in NEW for f in tables)

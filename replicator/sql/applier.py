@@ -9,6 +9,7 @@ inserting the final rows. What still collides is a conflict.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Literal
 
@@ -73,9 +74,19 @@ class SqlApplier:
                 return
             assert batch.mark is not None
             self._ledger.advance(batch.mark)
-            failpoints.hit("chunk_before_commit" if copy else "before_target_commit")
-            self._session.commit()
-            failpoints.hit("chunk_after_commit" if copy else "after_target_commit")
+            if not self._session.is_joined:
+                self._commit("chunk" if copy else "target")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        with self._session.joined():
+            yield
+        self._commit("chunk")
+
+    def _commit(self, what: Literal["chunk", "target"]) -> None:
+        failpoints.hit("chunk_before_commit" if what == "chunk" else "before_target_commit")
+        self._session.commit()
+        failpoints.hit("chunk_after_commit" if what == "chunk" else "after_target_commit")
 
     def rollback(self) -> None:
         self._pending, self._pending_bytes = [], 0
@@ -240,11 +251,11 @@ class SqlApplier:
 
     def _update(self, plan: Plan, keys: Sequence[EncodedRow], rows: Sequence[EncodedRow], *, moves: bool) -> None:
         """In order; rows that set the same columns one after another share a statement."""
-        width = len(plan.key_at)
+        width = len(plan.matched)
 
         def columns(pair: tuple[EncodedRow, EncodedRow]) -> tuple[int, ...]:
             key, row = pair
-            changed = moves and any(row[i] != k for i, k in zip(plan.key_at, key, strict=True))
+            changed = moves and any(row[i] != k for i, k in zip(plan.key_at, key, strict=not plan.digested))
             return plan.assigned(row, changed)
 
         for assigned, pairs in groupby(zip(keys, rows, strict=True), columns):

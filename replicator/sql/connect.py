@@ -26,6 +26,7 @@ class Session:
         self.patience_s = PATIENCE_S
         """How long a transaction may wait to begin, where an engine lets it wait."""
         self._translate = translate
+        self._joined = False
         with self.translated():
             self.connection = engine.connect()
         self.driver: Any = self.connection.connection.driver_connection
@@ -46,9 +47,26 @@ class Session:
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """A transaction for statements of the ledger and for DDL."""
-        with self.translated(), self.connection.begin():
-            yield self.connection
+        """A transaction for statements of the ledger and for DDL; within `joined`, its own."""
+        with self.translated():
+            if self._joined:
+                yield self.connection
+                return
+            with self.connection.begin():
+                yield self.connection
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """One transaction for everything inside, whose own ends then commit nothing. The caller commits."""
+        self.begin()
+        self._joined = True
+        try:
+            yield
+        except BaseException:
+            self._joined = False
+            self.rollback()
+            raise
+        self._joined = False
 
     @contextmanager
     def impatient(self) -> Iterator[None]:
@@ -77,6 +95,10 @@ class Session:
     @property
     def in_transaction(self) -> bool:
         return self.connection.in_transaction()
+
+    @property
+    def is_joined(self) -> bool:
+        return self._joined
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
         """One statement on the driver's cursor, which is returned."""

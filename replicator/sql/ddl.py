@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from replicator.errors import Refused
 from replicator.model.schema import Column, Name
 from replicator.model.stream import Followed
 from replicator.model.values import Value
+from replicator.sql import digest
 from replicator.sql.statements import Dialect
 
 Encode = Callable[[Value], Value]
@@ -20,11 +20,15 @@ Raises ValueError, with the reason alone, for a value that the column cannot hol
 
 @dataclass(frozen=True)
 class Storage:
-    """How a target keeps one column: its type, the CHECK on its quoted name, and the encoder (None: as it is)."""
+    """How a target keeps one column: its type, the CHECK on its quoted name, and the encoder (None: as it is).
+
+    `strict`: may the table hold its columns to their types? One that may not takes the suffix from the whole table.
+    """
 
     type: str
     check: Callable[[str], str] | None = None
     encode: Encode | None = None
+    strict: bool = True
 
 
 StorageOf = Callable[[Column, dict[str, str]], Storage]
@@ -35,8 +39,9 @@ StorageOf = Callable[[Column, dict[str, str]], Storage]
 class Ddl:
     dialect: Dialect
     storage: StorageOf
+    digest_type: str
     suffix: str = ""
-    """What stands behind the closing bracket of every CREATE TABLE."""
+    """What stands behind the closing bracket of a CREATE TABLE whose every column is `strict`."""
 
     def create(self, followed: Followed) -> str:
         """Columns, NOT NULL, the key, and the CHECKs of the types; no other index, foreign key or default."""
@@ -44,22 +49,30 @@ class Ddl:
         lines = [self._column(column, followed) for column in table.columns]
         if len(table.key) > 1:
             lines.append(f"PRIMARY KEY ({self.dialect.columns(table.key)})")
-        if not lines:
-            raise Refused(f"{table.name} has no columns, and the target has no table without columns")
+        if followed.digested:
+            lines.append(f"{self.dialect.quote(digest.COLUMN)} {self.digest_type} NOT NULL")
         body = ",\n    ".join(lines)
-        return f"CREATE TABLE {self.dialect.table(followed.target)} (\n    {body}\n){self.suffix}"
+        suffix = self.suffix if all(self._stored(column, followed).strict for column in table.columns) else ""
+        return f"CREATE TABLE {self.dialect.table(followed.target)} (\n    {body}\n){suffix}"
+
+    def _stored(self, column: Column, followed: Followed) -> Storage:
+        return self.storage(column, dict(followed.policies.get(column.name, {})))
 
     def _column(self, column: Column, followed: Followed) -> str:
-        storage = self.storage(column, dict(followed.policies.get(column.name, {})))
+        storage = self._stored(column, followed)
         name = self.dialect.quote(column.name)
-        parts = [name, storage.type]
+        parts = [name, storage.type] if storage.type else [name]
         if followed.table.key == (column.name,):
             parts.append("PRIMARY KEY")
-        if not column.nullable or column.name in followed.table.key:
+        if not column.nullable:
             parts.append("NOT NULL")
         if storage.check:
             parts.append(f"CHECK ({storage.check(name)})")
         return " ".join(parts)
+
+    def digest_index(self, target: Name, name: str) -> str:
+        on = f"{self.dialect.table(target)} ({self.dialect.quote(digest.COLUMN)})"
+        return f"CREATE INDEX {self.dialect.quote(name)} ON {on}"
 
     def unique_index(self, target: Name, name: str, columns: Sequence[str]) -> str:
         quote = self.dialect.quote

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,11 +20,12 @@ from replicator.engine import Objects
 from replicator.errors import Fenced, PositionLost, Refused, ReplicatorError
 from replicator.model.change import CopyMark, StreamMark
 from replicator.model.position import NEVER, Position
-from replicator.model.saved import load_policies, load_shape, save_shape
-from replicator.model.schema import Name, Table
-from replicator.model.stream import Beat, Followed, Identity, StreamPhase, StreamState, TablePhase
+from replicator.model.schema import Name
+from replicator.model.stream import Beat, Followed, StreamPhase, StreamState
+from replicator.sql import rows
 from replicator.sql.connect import Session
-from replicator.sql.tables import FORMAT_VERSION, LedgerTables
+from replicator.sql.migrations import migrate
+from replicator.sql.tables import FORMAT_VERSION, SCHEMA, LedgerStatements, LedgerTables, at, since
 
 
 class SqlLedger:
@@ -36,95 +37,101 @@ class SqlLedger:
         self._epoch = 0
         self._mark: tuple[str | None, int] = (None, 0)
         self._cursors: dict[tuple[Name, int], str | None] = {}
+        self._known: set[Name] = set()
+        self._s = LedgerStatements(self._t)
 
     # Reading
 
+    def names(self) -> list[str]:
+        with self._session.transaction() as connection:
+            if not self._version(connection):
+                return []
+            return list(connection.scalars(sa.select(self._t.streams.c.name).order_by(self._t.streams.c.name)))
+
     def peek(self, name: str) -> StreamState | None:
         with self._session.transaction() as connection:
-            return self._read(connection, name) if self._exists(connection) else None
+            return self._read(connection, name, version) if (version := self._version(connection)) else None
+
+    def heard(self, name: str) -> Beat | None:
+        beats = self._t.beats
+        with self._session.transaction() as connection:
+            if not (version := self._version(connection)):
+                return None
+            row = connection.execute(_all(beats, version).where(beats.c.stream == name)).mappings().one_or_none()
+        return None if row is None else rows.beat(row)
 
     def owners(self, name: str) -> dict[Name, str]:
         tables = self._t.tables
         with self._session.transaction() as connection:
-            if not self._exists(connection):
+            if not self._version(connection):
                 return {}
-            rows = connection.execute(
+            found = connection.execute(
                 sa.select(tables.c.target_schema, tables.c.target_name, tables.c.stream).where(
                     tables.c.stream != name, tables.c.phase != "left"
                 )
             ).all()
-        return {Name(schema, own): stream for schema, own, stream in rows}
+        return {Name(schema, own): stream for schema, own, stream in found}
 
-    def _exists(self, connection: sa.Connection) -> bool:
-        """Is there a ledger, of a format that we know?"""
+    def _version(self, connection: sa.Connection) -> int:
+        """The format of the ledger; 0 where there is none. Raises Refused for one that we do not know."""
         if not sa.inspect(connection).has_table(self._t.format.name, schema=self._t.format.schema):
-            return False
+            return 0
         versions = connection.scalars(sa.select(self._t.format.c.version)).all()
-        if list(versions) != [FORMAT_VERSION]:
+        if len(versions) != 1 or not 1 <= versions[0] <= FORMAT_VERSION:
             raise Refused(
                 f"the bookkeeping at the target has format version {', '.join(map(str, versions)) or 'none'}, "
-                f"and this program knows version {FORMAT_VERSION}",
+                f"and this program knows versions 1 to {FORMAT_VERSION}",
                 remedy="run the version of replicator that wrote it, or a newer one",
             )
-        return True
+        return int(versions[0])
 
-    def _read(self, connection: sa.Connection, name: str) -> StreamState | None:
+    def _read(self, connection: sa.Connection, name: str, version: int = FORMAT_VERSION) -> StreamState | None:
         streams, tables = self._t.streams, self._t.tables
-        row = connection.execute(sa.select(streams).where(streams.c.name == name)).mappings().one_or_none()
-        followed = connection.execute(sa.select(tables).where(tables.c.stream == name)).mappings().all()
+        row = connection.execute(_all(streams, version).where(streams.c.name == name)).mappings().one_or_none()
+        found = connection.execute(_all(tables, version).where(tables.c.stream == name)).mappings().all()
         if row is None:
-            if followed:
+            if found:
                 raise _no_position(name)
             return None
-        if row["phase"] not in get_args(StreamPhase):
-            raise Refused(f"the ledger has stream {name!r} in the unknown state {row['phase']!r}")
-        return StreamState(
-            Identity(name, row["uid"], row["publication"], row["slot"]),
-            row["source"],
-            row["phase"],
-            row["epoch"],
-            row["position"],
-            row["within"],
-            {table.table.name: table for table in map(_followed, followed)},
-        )
+        return rows.stream(row, {table.table.name: table for table in map(rows.followed, found)})
 
     # Taking the stream
 
-    def claim(self, name: str, source: str, objects: Objects, leave: Collection[Name]) -> StreamState:
-        streams, tables, parts = self._t.streams, self._t.tables, self._t.parts
+    def claim(
+        self,
+        name: str,
+        source: str,
+        objects: Objects,
+        leave: Collection[Name],
+        first: StreamPhase = "preparing",
+        held: int | None = None,
+    ) -> StreamState:
+        streams, parts = self._t.streams, self._t.parts
         with self._session.transaction() as connection:
-            if not self._exists(connection):
+            version = self._version(connection)
+            if not version:
                 self._make(connection)
+            elif version < FORMAT_VERSION:
+                migrate(connection, self._t, version)
             this = streams.c.name == name
             connection.execute(sa.select(streams.c.epoch).where(this).with_for_update())
             state = self._read(connection, name)
+            if held is not None and (state is None or state.epoch != held):
+                raise _no_position(name) if state is None else _taken_over(name)
+            named = {"publication": objects.publication, "slot": objects.slot}
             if state is None:
                 connection.execute(
                     streams.insert().values(
-                        name=name,
-                        uid=secrets.token_hex(16),
-                        source=source,
-                        publication=objects.publication,
-                        slot=objects.slot,
-                        phase="preparing",
-                        epoch=1,
-                        within=0,
+                        name=name, uid=_uid(), source=source, phase=first, epoch=1, within=0, **named
                     )
                 )
             else:
-                if state.phase != "preparing" and state.mark is None:
+                if state.phase == "streaming" and state.mark is None:
                     raise _no_position(name)
-                epoch = state.epoch + 1
-                connection.execute(streams.update().where(this).values(epoch=epoch))
-                connection.execute(parts.update().where(parts.c.stream == name).values(epoch=epoch))
+                self._raise_epoch(connection, name, state.epoch + 1)
                 if state.phase == "preparing":
-                    connection.execute(
-                        streams.update().where(this).values(publication=objects.publication, slot=objects.slot)
-                    )
-                for left in leave:
-                    mine = self._is(tables, name, left)
-                    connection.execute(tables.delete().where(mine, tables.c.phase == "chosen"))
-                    connection.execute(tables.update().where(mine).values(phase="left", floor=str(NEVER)))
+                    connection.execute(streams.update().where(this).values(**named))
+                self._leave(connection, name, leave)
             state = self._read(connection, name)
             assert state is not None
             cursors = connection.execute(sa.select(parts).where(parts.c.stream == name)).mappings()
@@ -132,7 +139,47 @@ class SqlLedger:
                 (Name(row["source_schema"], row["source_name"]), row["part"]): row["cursor"] for row in cursors
             }
         self._name, self._epoch, self._mark = name, state.epoch, (state.mark, state.within)
+        self._known = set(state.tables)
         return state
+
+    def _leave(self, connection: sa.Connection, name: str, leave: Collection[Name]) -> None:
+        tables = self._t.tables
+        for left in leave:
+            mine = self._is(tables, name, left)
+            connection.execute(tables.delete().where(mine, tables.c.phase == "chosen"))
+            connection.execute(tables.update().where(mine).values(phase="left", floor=str(NEVER)))
+
+    def _raise_epoch(self, connection: sa.Connection, name: str, epoch: int) -> None:
+        for table, stream in ((self._t.streams, self._t.streams.c.name), (self._t.parts, self._t.parts.c.stream)):
+            connection.execute(table.update().where(stream == name).values(epoch=epoch))
+
+    def renew(self, source: str) -> StreamState:
+        streams, tables = self._t.streams, self._t.tables
+        with self._session.transaction() as connection:
+            self.lock(None)
+            connection.execute(
+                streams.update()
+                .where(streams.c.name == self._name)
+                .values(uid=_uid(), source=source, phase="preparing", position=None, within=0)
+            )
+            copied = sa.and_(tables.c.stream == self._name, tables.c.phase.not_in(("chosen", "left")))
+            connection.execute(tables.update().where(copied).values(phase="returning", floor=str(NEVER), carried=""))
+            state = self._read(connection, self._name)
+        assert state is not None
+        self._mark = (None, 0)
+        return state
+
+    def forget(self) -> None:
+        with self._session.transaction() as connection:
+            self.lock(None)
+            streams = self._t.streams
+            connection.execute(streams.delete().where(streams.c.name == self._name))
+            for table in (self._t.tables, self._t.parts, self._t.beats):
+                connection.execute(table.delete().where(table.c.stream == self._name))
+            if connection.scalar(sa.select(sa.func.count()).select_from(streams)) == 0:
+                self._t.metadata.drop_all(connection)
+                if self._schemas:
+                    connection.execute(sa.schema.DropSchema(SCHEMA))
 
     def _make(self, connection: sa.Connection) -> None:
         if self._schemas:
@@ -152,8 +199,7 @@ class SqlLedger:
     ) -> None:
         with self._session.transaction() as connection:
             self.lock(None)
-            for table in tables:
-                self._save(connection, table)
+            self._save(connection, tables)
             if mark is not None:
                 self.advance(StreamMark(mark))
             changed = {"phase": phase, "source": source}
@@ -161,43 +207,37 @@ class SqlLedger:
                 streams = self._t.streams
                 connection.execute(streams.update().where(streams.c.name == self._name).values(**changed))
 
-    def begin_copy(self, table: Followed) -> None:
-        parts, name = self._t.parts, table.table.name
+    def begin_copy(self, *tables: Followed) -> None:
         with self._session.transaction() as connection:
             self.lock(None)
-            self._save(connection, table)
-            connection.execute(parts.delete().where(self._is(parts, self._name, name)))
+            self._save(connection, tables)
+            keys = [self._key(followed.table.name) for followed in tables]
+            connection.execute(self._s.forget_parts, [at(key) for key in keys])
             connection.execute(
-                parts.insert().values(
-                    stream=self._name,
-                    source_schema=name.schema,
-                    source_name=name.name,
-                    part=0,
-                    epoch=self._epoch,
-                    done=0,
-                )
+                self._t.parts.insert(), [{**key, "part": 0, "epoch": self._epoch, "done": 0} for key in keys]
             )
-        self._cursors = {key: cursor for key, cursor in self._cursors.items() if key[0] != name}
-        self._cursors[name, 0] = None
+        begun = {followed.table.name for followed in tables}
+        self._cursors = {key: cursor for key, cursor in self._cursors.items() if key[0] not in begun}
+        self._cursors |= {(name, 0): None for name in begun}
 
-    def _save(self, connection: sa.Connection, followed: Followed) -> None:
-        tables, name = self._t.tables, followed.table.name
-        values = {
-            "target_schema": followed.target.schema,
-            "target_name": followed.target.name,
-            "phase": followed.phase,
-            "floor": followed.floor,
-            "made": int(followed.made),
-            "may_empty": int(followed.may_empty),
-            "shape": save_shape(followed.table),
-            "carried": followed.carried,
-            "policies": json.dumps({column: dict(chosen) for column, chosen in followed.policies.items()}),
-        }
-        found = connection.execute(tables.update().where(self._is(tables, self._name, name)).values(**values))
-        if found.rowcount == 0:
-            connection.execute(
-                tables.insert().values(stream=self._name, source_schema=name.schema, source_name=name.name, **values)
-            )
+    def _save(self, connection: sa.Connection, tables: Iterable[Followed]) -> None:
+        """Two statements, however many tables there are. The rows that exist are known: nobody adds any behind the
+        fence."""
+        new, old = [], []
+        for followed in tables:
+            key, values = self._key(followed.table.name), rows.of_followed(followed)
+            if followed.table.name in self._known:
+                old.append(at(key) | values)
+            else:
+                new.append(key | values)
+                self._known.add(followed.table.name)
+        if old:
+            connection.execute(self._s.save_table, old)
+        if new:
+            connection.execute(self._t.tables.insert(), new)
+
+    def _key(self, name: Name) -> dict[str, Any]:
+        return {"stream": self._name, "source_schema": name.schema, "source_name": name.name}
 
     @staticmethod
     def _is(table: sa.Table, stream: str, name: Name) -> sa.ColumnElement[bool]:
@@ -220,11 +260,8 @@ class SqlLedger:
             ).one_or_none()
             held: tuple[Any, ...] = (self._epoch, *self._mark)
         else:
-            parts = self._t.parts
             row = connection.execute(
-                sa.select(parts.c.epoch, parts.c.cursor)
-                .where(self._is(parts, self._name, copy.table.name), parts.c.part == copy.part)
-                .with_for_update()
+                self._s.lock_part, at({**self._key(copy.table.name), "part": copy.part})
             ).one_or_none()
             held = (self._epoch, self._cursors.get((copy.table.name, copy.part)))
         if row is None:
@@ -232,10 +269,7 @@ class SqlLedger:
         if tuple(row) == held:
             return
         if row[0] != self._epoch:
-            raise Fenced(
-                f"stream {self._name!r} was taken over by another run; this one has stopped and written nothing more",
-                remedy="nothing is lost: the other run goes on from the saved position",
-            )
+            raise _taken_over(self._name)
         raise PositionLost(
             f"the saved position of stream {self._name!r} was changed by somebody else while it was running",
             remedy="find out who wrote to the bookkeeping tables; then start again, which checks the position",
@@ -252,20 +286,14 @@ class SqlLedger:
             )
             self._mark = new
             return
-        parts = self._t.parts
+        key = self._key(mark.table.name)
         cursor = None if mark.cursor is None else json.dumps(mark.cursor)
-        connection.execute(
-            parts.update()
-            .where(self._is(parts, self._name, mark.table.name), parts.c.part == mark.part)
-            .values(cursor=cursor, position=mark.position and str(mark.position), done=int(mark.done))
-        )
+        reached = {"cursor": cursor, "position": mark.position and str(mark.position), "done": int(mark.done)}
+        connection.execute(self._s.save_part, at({**key, "part": mark.part}) | reached)
         self._cursors[mark.table.name, mark.part] = cursor
         if mark.done:
             # With the last rows, since a table that keeps rows of somebody else can never be copied a second time.
-            tables = self._t.tables
-            connection.execute(
-                tables.update().where(self._is(tables, self._name, mark.table.name)).values(phase="copied")
-            )
+            connection.execute(self._s.save_table, at(key) | {"phase": "copied"})
 
     # Outside the fence
 
@@ -277,20 +305,19 @@ class SqlLedger:
                 connection.execute(beats.insert().values(stream=name, **asdict(beat)))
 
 
-def _followed(row: sa.RowMapping) -> Followed:
-    name = Name(row["source_schema"], row["source_name"])
-    if row["phase"] not in get_args(TablePhase):
-        raise Refused(f"the ledger has table {name} in the unknown state {row['phase']!r}")
-    table: Table = load_shape(name, row["shape"])
-    return Followed(
-        table,
-        Name(row["target_schema"], row["target_name"]),
-        row["phase"],
-        row["floor"],
-        bool(row["made"]),
-        bool(row["may_empty"]),
-        load_policies(name, row["policies"]),
-        row["carried"],
+def _all(table: sa.Table, version: int) -> sa.Select[Any]:
+    """Every column that a ledger of that version has."""
+    return sa.select(*(column for column in table.columns if since(column) <= version))
+
+
+def _uid() -> str:
+    return secrets.token_hex(16)
+
+
+def _taken_over(name: str) -> Fenced:
+    return Fenced(
+        f"stream {name!r} was taken over by another run; this one has stopped and written nothing more",
+        remedy="nothing is lost: the other run goes on from the saved position",
     )
 
 

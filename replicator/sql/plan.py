@@ -11,6 +11,7 @@ from replicator.model.compact import named_key
 from replicator.model.schema import Table
 from replicator.model.stream import Followed
 from replicator.model.values import MISSING, Row
+from replicator.sql import digest
 from replicator.sql.ddl import Encode, StorageOf
 from replicator.sql.statements import Dialect
 
@@ -25,7 +26,11 @@ class Plan:
         self.target = followed.target
         self.names = table.names
         self.key_at = table.key_at
-        self.matched = table.key or table.names
+        self.digested = followed.digested
+        extra = (digest.COLUMN,) if self.digested else ()
+        self.stored = (*table.names, *extra)
+        """The columns of a row as it is written; a row's digest stands last, in its key too."""
+        self.matched = table.key or self.stored
         self._dialect = dialect
         encoders: list[Encode | None] = [
             storage(column, dict(followed.policies.get(column.name, {}))).encode for column in table.columns
@@ -34,18 +39,18 @@ class Plan:
         self._of_key = [(n, encode) for n, i in enumerate(self.key_at) if (encode := encoders[i]) is not None]
         self.update = functools.cache(self._update)
         self.select = functools.cache(self._select)
-        self.insert = dialect.insert(self.target, self.names)
+        self.insert = dialect.insert(self.target, self.stored)
         self.empty = dialect.empty(self.target)
         self.delete = (
-            dialect.delete(self.target, table.key) if table.key else dialect.delete_one(self.target, self.names)
+            dialect.delete(self.target, table.key) if table.key else dialect.delete_one(self.target, self.matched)
         )
 
     def _update(self, assigned: tuple[int, ...]) -> str:
         """Parameters: the values of the columns at `assigned`, then the key."""
-        names = [self.names[i] for i in assigned]
+        names = [self.stored[i] for i in assigned]
         if self.table.key:
             return self._dialect.update(self.target, names, self.table.key)
-        return self._dialect.update_one(self.target, names, self.names)
+        return self._dialect.update_one(self.target, names, self.matched)
 
     def _select(self, columns: tuple[int, ...]) -> str:
         return self._dialect.select(self.target, [self.names[i] for i in columns], self.table.key)
@@ -56,14 +61,13 @@ class Plan:
         return tuple(i for i, value in enumerate(row) if value is not MISSING and i not in skip)
 
     def encode_rows(self, rows: list[Row]) -> Sequence[EncodedRow]:
-        if not self._of_row:
-            return rows
-        return [self._encode(row, self._of_row, None) for row in rows]
+        return self._digest([self._encode(row, self._of_row, None) for row in rows] if self._of_row else rows)
 
     def encode_keys(self, keys: list[Row]) -> Sequence[EncodedRow]:
-        if not self._of_key:
-            return keys
-        return [self._encode(key, self._of_key, key) for key in keys]
+        return self._digest([self._encode(key, self._of_key, key) for key in keys] if self._of_key else keys)
+
+    def _digest(self, rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
+        return [(*row, digest.of_row(row)) for row in rows] if self.digested else rows
 
     def _encode(self, row: Row, encoders: list[tuple[int, Encode]], key: Row | None) -> EncodedRow:
         values: list[Any] = list(row)

@@ -73,7 +73,7 @@ class Dialect:
         return f"DELETE FROM {self.table(table)}"
 
     def drop(self, table: Name) -> str:
-        return f"DROP TABLE {self.table(table)}"
+        return f"DROP TABLE IF EXISTS {self.table(table)}"
 
     def any_row(self, table: Name) -> str:
         return f"SELECT 1 FROM {self.table(table)} LIMIT 1"

@@ -1,4 +1,4 @@
-"""The ledger's tables, format version 1.
+"""The ledger's tables, format version 2.
 
 In schema `replicator` where the target has schemas, as `_replicator_*` elsewhere. A change of anything here raises
 FORMAT_VERSION, and comes with its migration and a fixture of the old rows.
@@ -6,11 +6,14 @@ FORMAT_VERSION, and comes with its migration and a fixture of the old rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SCHEMA = "replicator"
 PREFIX = "_replicator_"
+SINCE_2 = {"since": 2}
 
 
 class LedgerTables:
@@ -45,6 +48,8 @@ class LedgerTables:
             sa.Column("shape", sa.Text, nullable=False),
             sa.Column("policies", sa.Text, nullable=False),
             sa.Column("carried", sa.Text, nullable=False),
+            sa.Column("options", sa.Text, info=SINCE_2),
+            sa.Column("as_of", sa.Text, info=SINCE_2),
         )
         self.parts = self._table(
             "parts",
@@ -67,7 +72,38 @@ class LedgerTables:
             sa.Column("head", sa.Text),
             sa.Column("retained_bytes", big),
             sa.Column("error", sa.Text),
+            sa.Column("lag_seconds", sa.Float, info=SINCE_2),
         )
 
     def _table(self, name: str, *columns: sa.Column[object]) -> sa.Table:
         return sa.Table(self._prefix + name, self.metadata, *columns)
+
+
+class LedgerStatements:
+    """What is run for each of many tables. Built once: building a statement takes longer than running it.
+
+    A row is found by parameters that `at` names; the others name the columns to set.
+    """
+
+    def __init__(self, t: LedgerTables) -> None:
+        table = ("stream", "source_schema", "source_name")
+        part = (*table, "part")
+        self.save_table = t.tables.update().where(_found(t.tables, table))
+        self.forget_parts = t.parts.delete().where(_found(t.parts, table))
+        self.save_part = t.parts.update().where(_found(t.parts, part))
+        self.lock_part = sa.select(t.parts.c.epoch, t.parts.c.cursor).where(_found(t.parts, part)).with_for_update()
+
+
+def _found(table: sa.Table, key: tuple[str, ...]) -> sa.ColumnElement[bool]:
+    return sa.and_(*(table.c[column] == sa.bindparam(f"at_{column}") for column in key))
+
+
+def at(key: Mapping[str, object]) -> dict[str, object]:
+    """The parameters that find a row, where the columns' own names are those of values to set."""
+    return {f"at_{column}": value for column, value in key.items()}
+
+
+def since(column: sa.Column[object]) -> int:
+    """The format version that brought a column."""
+    found: int = column.info.get("since", 1)
+    return found

@@ -23,7 +23,7 @@ from replicator.model.builder import Limits
 from replicator.model.change import Rows
 from replicator.model.selection import Selection
 from replicator.model.stream import Followed, Identity
-from replicator.pipeline.options import End, SyncOptions
+from replicator.pipeline.options import End, Options
 from replicator.pipeline.progress import Report
 from replicator.pipeline.stop import Stop
 from replicator.pipeline.sync import READ, Sync
@@ -63,7 +63,7 @@ class Bench:
 
     def sync(self, database: PostgresDatabase, report: Report | None = None, stop: Stop | None = None) -> None:
         ends = [End(find(u), find(u).endpoint(u, None)) for u in (database.url, f"sqlite:///{self.directory}/t.db")]
-        options = SyncOptions("bench", Selection(), once=stop is None)
+        options = Options("bench", Selection(), once=stop is None)
         Sync(ends[0], ends[1], options, stop or Stop(), report or Report()).run()
 
     def copy(self, database: PostgresDatabase) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import connect
 from typing import Any
 
 import pytest
 
-from replicator.engine import Source, Target, find
+from replicator.engine import CopySource, Source, Target, find
 from tests.support.databases import PostgresDatabase
 
 
@@ -28,6 +29,22 @@ def postgres(request: pytest.FixtureRequest, server: str) -> Iterator[SourceUnde
         engine = find(database.url)
         with closing(engine.source(engine.endpoint(database.url, None), print)) as source:
             yield SourceUnderTest(source, database.execute)
+
+
+@dataclass(frozen=True)
+class CopySourceUnderTest:
+    source: CopySource
+    execute: Callable[[str], object]
+
+
+@contextmanager
+def sqlite_file(request: pytest.FixtureRequest) -> Iterator[CopySourceUnderTest]:
+    path = request.getfixturevalue("tmp_path") / "source.db"
+    with closing(connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        engine = find("sqlite://")
+        with closing(engine.copy_source(engine.endpoint(f"sqlite:///{path}", None), print)) as source:
+            yield CopySourceUnderTest(source, connection.execute)
 
 
 @contextmanager
@@ -52,4 +69,5 @@ SOURCES: dict[str, Any] = {
     "postgres15": lambda request: postgres(request, "postgres15"),
     "postgres18": lambda request: postgres(request, "postgres18"),
 }
+COPY_SOURCES: dict[str, Any] = {**SOURCES, "sqlite": sqlite_file}
 TARGETS: dict[str, Any] = {"sqlite": sqlite}

@@ -35,8 +35,8 @@ def table_of(made: SourceUnderTest) -> Table:
 
 
 def prepare(made: SourceUnderTest, table: Table) -> Prepared:
-    assert [f for f in made.source.findings([table], Objects()) if f.level == "refuse"] == []
-    return made.source.prepare(IDENTITY, [table])
+    assert [f for f in made.source.findings([Followed(table, table.name)], Objects()) if f.level == "refuse"] == []
+    return made.source.prepare(IDENTITY, [Followed(table, table.name)])
 
 
 def read_until(reader: Reader, position: Position, idle_after: float = 10.0) -> list[Batch]:

@@ -183,7 +183,7 @@ def test_s054_taken_out_of_the_publication_and_put_back_while_stopped(pair18: Pa
     """Nothing shows it but the membership, which the ledger keeps."""
     two_tables(pair18)
     pair18.once()
-    (name,) = pair18.publications()
+    name, _ = pair18.publications()
     pair18.database.execute(f"ALTER PUBLICATION {name} DROP TABLE a")
     pair18.database.execute("UPDATE a SET x = 'lost'")
     pair18.database.execute(f"ALTER PUBLICATION {name} ADD TABLE a")

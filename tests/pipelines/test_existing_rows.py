@@ -101,7 +101,6 @@ def test_an_appended_table_is_never_copied_again(filled: Pair) -> None:
 def test_s075_rows_changed_by_somebody_else_stop_the_stream(pair18: Pair) -> None:
     pair18.database.execute(TABLE)
     pair18.once()
-    saved = pair18.saved()
     for spoil, change, mend, key in (
         ("DELETE FROM t WHERE id = 7", "UPDATE t SET x = 'z' WHERE id = 7", "INSERT INTO t VALUES (7, 'new')", "id=7"),
         ("DELETE FROM t WHERE id = 8", "DELETE FROM t WHERE id = 8", "INSERT INTO t VALUES (8, 'new')", "id=8"),
@@ -115,13 +114,14 @@ def test_s075_rows_changed_by_somebody_else_stop_the_stream(pair18: Pair) -> Non
         with closing(sqlite3.connect(pair18.path)) as connection, connection:
             connection.execute(spoil)
         pair18.database.execute(change)
+        ((end,),) = pair18.database.query("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
         output = pair18.once(code=5)
         assert f"public.t (key {key})" in output and "remedy: " in output, output
-        assert pair18.saved() == saved
+        # An empty mark may have been saved for what came before the change, and nothing behind it.
+        assert (pair18.mark() or 0) < end
         with closing(sqlite3.connect(pair18.path)) as connection, connection:
             connection.execute(mend)
         pair18.once()
-        saved = pair18.saved()
     pair18.assert_equal()
 
 

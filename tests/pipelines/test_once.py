@@ -10,7 +10,7 @@ import pytest
 
 from replicator.engine import find
 from replicator.model.selection import Selection
-from replicator.pipeline.options import End, SyncOptions
+from replicator.pipeline.options import End, Options
 from replicator.pipeline.progress import Report
 from replicator.pipeline.stop import Stop
 from replicator.pipeline.sync import Sync
@@ -23,7 +23,7 @@ LIMIT_S = 2.0
 def once(pair: Pair) -> float:
     """One run inside this process; how long it took."""
     ends = [End(find(url), find(url).endpoint(url, None)) for url in (pair.url, pair.target)]
-    sync = Sync(ends[0], ends[1], SyncOptions("default", Selection(), once=True), Stop(), Report())
+    sync = Sync(ends[0], ends[1], Options("default", Selection(), once=True), Stop(), Report())
     began = time.monotonic()
     sync.run()
     return time.monotonic() - began

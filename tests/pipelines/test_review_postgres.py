@@ -102,7 +102,7 @@ def test_a_change_of_the_publication_does_not_wait_for_ever(ready: Pair) -> None
 
 ASKING: dict[str, Callable[[WalSender], object]] = {
     "command": lambda sender: sender.command("IDENTIFY_SYSTEM"),
-    "start": lambda sender: sender.start("none", 0, "none"),
+    "start": lambda sender: sender.start("none", 0, ["none"]),
     "receive": lambda sender: sender.receive(),
     "wait": lambda sender: sender.wait(1),
     "confirm": lambda sender: sender.confirm(1),

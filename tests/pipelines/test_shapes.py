@@ -32,7 +32,7 @@ def test_s086_many_tiny_transactions(pair18: Pair) -> None:
 
 
 def test_s063_wide_and_empty_tables(pair18: Pair) -> None:
-    columns = ", ".join(f"c{i} int DEFAULT {i}" for i in range(1, 1500))
+    columns = ", ".join(f"c{i} int DEFAULT {i}" for i in range(1, 1600))
     pair18.database.execute(
         f"CREATE TABLE wide (id int PRIMARY KEY, {columns}); INSERT INTO wide VALUES (1), (2);"
         "CREATE TABLE no_rows (id int PRIMARY KEY, x text)"
@@ -40,7 +40,7 @@ def test_s063_wide_and_empty_tables(pair18: Pair) -> None:
     running = pair18.following()
     pair18.database.execute("INSERT INTO wide VALUES (3); UPDATE wide SET c7 = NULL; DELETE FROM wide WHERE id = 1")
     pair18.catch_up(running)
-    assert pair18.rows("SELECT id, c7, c1499 FROM wide ORDER BY id") == [(2, None, 1499), (3, None, 1499)]
+    assert pair18.rows("SELECT id, c7, c1599 FROM wide ORDER BY id") == [(2, None, 1599), (3, None, 1599)]
     pair18.assert_equal(["public.no_rows"])
 
 

@@ -35,7 +35,7 @@ def test_a_good_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_PASSWORD", "geheim")
     found = config.load(write(tmp_path, GOOD), {"name": "other", "tables": (), "truncate": None})
     assert found.name == "other"
-    assert found.source.get_secret_value() == "postgresql://app:geheim@db/shop"
+    assert found.source is not None and found.source.get_secret_value() == "postgresql://app:geheim@db/shop"
     assert found.selection.mapping == {"public.orders": "orders"}
     assert found.policies(SQLITE.policies()) == {Name("public", "orders"): {"ratio": {"nan": "null"}}}
     assert "geheim" not in repr(found) + str(found)

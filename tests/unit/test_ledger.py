@@ -175,3 +175,15 @@ def test_a_beat_never_fails_the_run(tmp_path: Path) -> None:
         writer.execute("ROLLBACK")
         assert writer.execute("SELECT pid, at, head FROM _replicator_beats").fetchall() == [(1, 2.0, "5")]
         writer.close()
+
+
+def test_a_retry_does_not_take_the_stream_back(tmp_path: Path) -> None:
+    """A run that lost a peer opens both ends anew; if another run has claimed the stream meanwhile, it is over."""
+    path = tmp_path / "t.db"
+    with stream(path, ITEMS) as first:
+        state = first.ledger.peek("test")
+        assert state is not None
+        second = first.ledger.claim("test", "{}", Objects(), ())
+        with pytest.raises(Fenced, match="taken over"):
+            first.ledger.claim("test", "{}", Objects(), (), held=state.epoch)
+        assert first.ledger.claim("test", "{}", Objects(), (), held=second.epoch).epoch == second.epoch + 1

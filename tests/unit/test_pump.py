@@ -21,6 +21,7 @@ from replicator.model.position import Position
 from replicator.model.stream import Followed, Identity
 from replicator.pipeline import pump as pump_module
 from replicator.pipeline.progress import Report
+from replicator.pipeline.pulse import Pulse
 from replicator.pipeline.pump import Pump
 from replicator.pipeline.retry import until_done
 from replicator.pipeline.stop import Stop
@@ -107,7 +108,7 @@ class Run:
         source = SimpleNamespace(head=lambda: Number(0), retained_bytes=lambda identity: 0)
         wrapped = SimpleNamespace(ledger=target.ledger, applier=self.faulty.around(target.applier))
         end = None if until is None else Number(until)
-        pump = Pump(source, reader, wrapped, IDENTITY, self.stop, Report(), end)
+        pump = Pump(source, reader, wrapped, IDENTITY, self.stop, Report(), Pulse("test"), end)
         try:
             pump.run(Number(int(state.mark)), [followed(ITEMS)])
         except Retryable:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replicator.engines.sqlite.catalog import DIALECT
+from replicator.engines.sqlite.statements import DIALECT
 from replicator.errors import Refused
 from replicator.model.schema import Name
 from replicator.sql.statements import Dialect, text_literal

@@ -8,6 +8,7 @@ from replicator.engine import Capabilities, Endpoint, Source, Target
 from replicator.engines.postgres.position import Lsn
 from replicator.errors import UsageError
 from replicator.model.selection import Places
+from replicator.model.stream import Identity
 
 
 class Postgres:
@@ -28,6 +29,14 @@ class Postgres:
 
     def policies(self) -> Mapping[str, frozenset[str]]:
         return {}
+
+    def copy_source(self, endpoint: Endpoint, announce: Callable[[str], None]) -> Source:
+        return self.source(endpoint, announce)
+
+    def removal(self, identity: Identity) -> list[str]:
+        from replicator.engines.postgres.publication import removal
+
+        return removal(identity)
 
     def source(self, endpoint: Endpoint, announce: Callable[[str], None]) -> Source:
         from replicator.engines.postgres.source import PostgresSource

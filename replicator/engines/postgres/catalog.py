@@ -8,22 +8,18 @@ from typing import Any
 import psycopg2.extensions
 
 from replicator.engine import Finding, Listing, Policies
+from replicator.engines.postgres import left_out
 from replicator.engines.postgres.connect import query
-from replicator.engines.postgres.names import quote_table
 from replicator.engines.postgres.types import PgType, canonical, money_name
 from replicator.model.datatypes import Textual
 from replicator.model.schema import Column, Name, Table, UniqueIndex
 from replicator.model.selection import Selection
 
 _RELATIONS = """
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relispartition,
-       (SELECT count(*) FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
-         WHERE c.relkind = 'p' AND t.isleaf AND l.relkind = 'r' AND l.relreplident <> c.relreplident),
-       ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
-             WHERE c.relkind = 'p' AND t.isleaf AND (l.relkind NOT IN ('r', 'p') OR l.relpersistence <> 'p')
-             ORDER BY 1)
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relispartition
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (n.nspname NOT LIKE 'pg\\_%%' OR n.nspname LIKE 'pg\\_temp\\_%%')
+  AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                   AND d.deptype = 'e')
 ORDER BY n.nspname, c.relname
@@ -60,20 +56,17 @@ class PostgresCatalog:
     def tables(self, selection: Selection, policies: Policies) -> Listing:
         findings: list[Finding] = []
         chosen: dict[int, tuple[Name, str]] = {}
-        for row in query(self._connection, _RELATIONS):
-            oid, schema, own, kind, persistence, identity, leaf, other_leaves, not_logged = row
+        for oid, schema, own, kind, persistence, identity, leaf in query(self._connection, _RELATIONS):
             name = Name(schema, own)
-            if leaf or not selection.includes(name, self.default_schema):
+            # Somebody's temporary table has a schema of his session; it would be looked for where his others are.
+            searched = Name(self.default_schema, own) if persistence == "t" else name
+            if leaf or not selection.includes(searched, self.default_schema):
                 continue  # a partition comes with its root
             left_out = _KINDS.get(kind) or {"u": "unlogged", "t": "temporary"}.get(persistence)
             if left_out:
                 findings.append(Finding("warn", f"{name} is left out: it is {left_out}, and the log does not carry it"))
             else:
                 chosen[oid] = name, identity
-                if other_leaves:
-                    findings.append(_mixed_identities(name))
-                if not_logged:
-                    findings.append(_not_logged(name, not_logged))
         oids = list(chosen)
         columns = _grouped(query(self._connection, _COLUMNS, (oids,)))
         indexes = _grouped(query(self._connection, _INDEXES, (oids,)))
@@ -91,11 +84,12 @@ class PostgresCatalog:
                     )
                 )
             numbers = {row[2]: row[1] for row in columns.get(oid, [])}
-            key, uniques, why = _keys(identity, indexes.get(oid, []), numbers, set(generated))
-            if why:
-                findings.append(_no_identity(name, why))
+            key, uniques = _keys(identity, indexes.get(oid, []), numbers, set(generated))
             tables.append(Table(name, own_columns, key, str(oid), uniques))
         return Listing(tuple(tables), tuple(findings))
+
+    def left_out(self, tables: Sequence[Table]) -> list[Finding]:
+        return left_out.findings(self._connection, tables)
 
     def _types(self, oids: Iterable[int]) -> dict[int, PgType]:
         """These types and all that they are made of."""
@@ -140,55 +134,22 @@ def _columns(
 
 def _keys(
     identity: str, indexes: Sequence[tuple[Any, ...]], numbers: Mapping[int, str], generated: set[str]
-) -> tuple[tuple[str, ...], tuple[UniqueIndex, ...], str]:
-    """The key by which rows are found, the unique indexes to make, and why there is no usable key."""
+) -> tuple[tuple[str, ...], tuple[UniqueIndex, ...]]:
+    """The key by which rows are found, and the unique indexes to make.
+
+    The key is the replica identity's index where there is one of its own, else the primary key. A deferrable key, and
+    one over a generated column, are none: `identity.py` says what that means for the log.
+    """
     key: tuple[str, ...] = ()
     uniques: list[UniqueIndex] = []
-    primary_usable = False
     for _, name, primary, replident, immediate, plain, at in indexes:
         columns = tuple(numbers.get(number, "") for number in at)
-        is_key = immediate and plain and not generated.intersection(columns)
-        if primary and is_key:
-            primary_usable = True
-        if is_key and ((identity in ("d", "f") and primary) or (identity == "i" and replident)):
+        whole = plain and not generated.intersection(columns)
+        if whole and immediate and (replident if identity == "i" else primary):
             key = columns
-        elif (plain and not primary and not generated.intersection(columns)) or (primary and identity == "i" and plain):
+        elif whole and (not primary or identity == "i"):
             uniques.append(UniqueIndex(name, columns))
-    why = ""
-    if identity == "n":
-        why = "its replica identity is NOTHING"
-    elif identity == "i" and not key:
-        why = "its replica identity index is gone"
-    elif identity == "d" and not key:
-        why = "it has no primary key" if not primary_usable else "its primary key cannot be used"
-    return key, tuple(uniques), why
-
-
-def _no_identity(name: Name, why: str) -> Finding:
-    return Finding(
-        "refuse",
-        f"{name} has no usable replica identity: {why}; "
-        f"updates on {name} would fail on the source once it is published",
-        f"ALTER TABLE {quote_table(name)} ADD PRIMARY KEY (...), "
-        f"or ALTER TABLE {quote_table(name)} REPLICA IDENTITY FULL, or leave it out: --exclude '{name}'",
-    )
-
-
-def _mixed_identities(name: Name) -> Finding:
-    return Finding(
-        "refuse",
-        f"partitions of {name} have another replica identity than {name} itself",
-        f"ALTER TABLE each partition to the replica identity of {quote_table(name)}",
-    )
-
-
-def _not_logged(name: Name, partitions: Sequence[str]) -> Finding:
-    return Finding(
-        "refuse",
-        f"{name} has unlogged or foreign partitions, whose changes are not in the log: {', '.join(partitions)}",
-        f"ALTER TABLE {quote_table(name)} DETACH PARTITION {partitions[0]}; an unlogged one: ALTER TABLE "
-        f"{partitions[0]} SET LOGGED; or leave the table out: --exclude '{name}'",
-    )
+    return key, tuple(uniques)
 
 
 def _unknown_type(name: Name, column: str, type_name: str) -> Finding:

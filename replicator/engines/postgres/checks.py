@@ -8,12 +8,13 @@ import psycopg2
 from psycopg2.extensions import connection as SqlConnection
 
 from replicator.engine import ALREADY_MADE, Endpoint, Finding, Objects
-from replicator.engines.postgres import publication
+from replicator.engines.postgres import identity, publication
 from replicator.engines.postgres.connect import SESSION, failure, open_session, parameters, query, reason, translated
 from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.walsender import WalSender
 from replicator.errors import Refused
 from replicator.model.schema import Name, Table
+from replicator.model.stream import Followed
 from replicator.sql.statements import text_literal
 
 OLDEST, NEWEST = 15, 18
@@ -21,8 +22,11 @@ TRIAL_WAIT_S = 5
 _ROOTS = "SELECT oid FROM pg_class WHERE relkind = 'p' AND oid = ANY(%s)"
 
 
-def findings(connection: SqlConnection, where: Endpoint, tables: Sequence[Table], objects: Objects) -> list[Finding]:
-    found = list(_server(connection))
+def findings(
+    connection: SqlConnection, where: Endpoint, followed: Sequence[Followed], objects: Objects
+) -> list[Finding]:
+    tables = [each.table for each in followed]
+    found = [*_version(connection), *_primary(connection)]
     if any(finding.level == "refuse" for finding in found):
         return found  # a standby or wal_level=replica would fail everything after it, too
     if objects.slot not in (None, ALREADY_MADE):
@@ -30,19 +34,29 @@ def findings(connection: SqlConnection, where: Endpoint, tables: Sequence[Table]
     found += _replication(connection, where, objects)
     found += _readable(connection, where, tables)
     found += _money(where, tables)
-    if objects.publication is None:
+    unusable = list(identity.findings(connection, followed))
+    found += unusable
+    if objects.publication is not None:
+        found += _publication(connection, objects.publication, followed)
+    elif not any(finding.level == "refuse" for finding in unusable):
         found += _may_publish(connection, tables)
-    else:
-        found += _publication(connection, objects.publication, tables)
     return found
 
 
-def _server(connection: SqlConnection) -> Iterator[Finding]:
+def copy_findings(connection: SqlConnection, where: Endpoint, tables: Sequence[Table]) -> list[Finding]:
+    """What a copy without a log needs."""
+    return [*_version(connection), *_readable(connection, where, tables), *_money(where, tables)]
+
+
+def _version(connection: SqlConnection) -> Iterator[Finding]:
     version = connection.server_version // 10000
     if version < OLDEST:
         yield Finding("refuse", f"the source is PostgreSQL {version}; {OLDEST} or newer is needed", "upgrade it")
     elif version > NEWEST:
         yield Finding("warn", f"untested version: the source is PostgreSQL {version}")
+
+
+def _primary(connection: SqlConnection) -> Iterator[Finding]:
     if query(connection, "SELECT pg_is_in_recovery()")[0][0]:
         yield Finding(
             "refuse",
@@ -83,28 +97,37 @@ def _replication(connection: SqlConnection, where: Endpoint, objects: Objects) -
 
 def _readable(connection: SqlConnection, where: Endpoint, tables: Sequence[Table]) -> Iterator[Finding]:
     role = quote(parameters(where).get("user", "the_role"))
-    for table in tables:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SELECT {quote_all(table.names)} FROM {quote_table(table.name)} LIMIT 0")
-        except psycopg2.Error as error:
-            if not (error.pgcode or "").startswith("42"):  # no right, no such table or column, row security
-                raise failure(error.pgcode, reason(error)) from error
-            yield Finding(
-                "refuse",
-                f"{table.name} cannot be read: {reason(error)}",
-                f"GRANT USAGE ON SCHEMA {quote(table.name.schema)} TO {role}; "
-                f"GRANT SELECT ON {quote_table(table.name)} TO {role}; with row security: ALTER ROLE {role} BYPASSRLS",
-            )
+    for piece in publication.pieces(tables):
+        if _refused(connection, piece) is None:
+            continue
+        for table in piece:
+            if (why := _refused(connection, [table])) is not None:
+                yield Finding(
+                    "refuse",
+                    f"{table.name} cannot be read: {why}",
+                    f"GRANT USAGE ON SCHEMA {quote(table.name.schema)} TO {role}; GRANT SELECT ON "
+                    f"{quote_table(table.name)} TO {role}; with row security: ALTER ROLE {role} BYPASSRLS",
+                )
+
+
+def _refused(connection: SqlConnection, tables: Sequence[Table]) -> str | None:
+    """Read nothing from these tables, in one round trip; why that is refused, None where it is not."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("; ".join(f"SELECT {quote_all(t.names)} FROM {quote_table(t.name)} LIMIT 0" for t in tables))
+    except psycopg2.Error as error:
+        if not (error.pgcode or "").startswith("42"):  # no right, no such table or column, row security
+            raise failure(error.pgcode, reason(error)) from error
+        return reason(error)
+    return None
 
 
 def _may_publish(connection: SqlConnection, tables: Sequence[Table]) -> Iterator[Finding]:
-    """Make the publication in a transaction that is rolled back."""
-    if not tables:
-        return
-    trial = publication.statement("replicator_trial", tables)
+    """Make the publication, in pieces, each in a transaction that is rolled back."""
     try:
-        publication.run(connection, trial, tables, wait_s=TRIAL_WAIT_S, keep=False)
+        for piece in publication.pieces(tables):
+            trial = publication.statement("replicator_trial", piece)
+            publication.run(connection, trial, piece, wait_s=TRIAL_WAIT_S, keep=False)
     except psycopg2.Error as error:
         if error.pgcode != "42501":
             raise failure(error.pgcode, reason(error)) from error
@@ -146,22 +169,20 @@ def _slot(connection: SqlConnection, objects: Objects) -> Iterator[Finding]:
         yield Finding("refuse", f"the slot {name!r} was invalidated: its log is gone", f"{drop}; {make}")
 
 
-def _publication(connection: SqlConnection, name: str, tables: Sequence[Table]) -> Iterator[Finding]:
+def _publication(connection: SqlConnection, name: str, followed: Sequence[Followed]) -> Iterator[Finding]:
     """A publication that the user made: does it carry everything?"""
-    rows = query(
-        connection,
-        "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot FROM pg_publication "
-        "WHERE pubname = %s",
-        (name,),
-    )
+    tables = [each.table for each in followed]
+    needed: set[str] = set().union(*map(publication.needed, followed))
+    rows = query(connection, "SELECT pubviaroot FROM pg_publication WHERE pubname = %s", (name,))
     if not rows:
         yield Finding("refuse", f"the publication {name!r} does not exist", publication.statement(name, tables[:20]))
         return
-    if not rows[0][0]:
+    if missing := needed - publication.published_kinds(connection, [name])[name]:
         yield Finding(
             "refuse",
-            f"the publication {name!r} does not publish all of insert, update, delete and truncate",
-            f"ALTER PUBLICATION {quote(name)} SET (publish = 'insert, update, delete, truncate')",
+            f"the publication {name!r} does not publish {', '.join(sorted(missing))}",
+            f"ALTER PUBLICATION {quote(name)} SET (publish = '{publication.ALL}'), or follow the inserts alone: "
+            "--insert-only 'schema.table'",
         )
     listed = {
         Name(schema, table): (set(columns or ()), filtered)
@@ -173,7 +194,7 @@ def _publication(connection: SqlConnection, name: str, tables: Sequence[Table]) 
         )
     }
     roots = set()
-    if not rows[0][1]:
+    if not rows[0][0]:
         oids = [int(table.id) for table in tables]
         roots = {str(oid) for (oid,) in query(connection, _ROOTS, (oids,))}
     for table in tables:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from replicator.engine import Endpoint
+from replicator.engines.postgres.names import ANEW
 from replicator.errors import CannotApply, LoginRefused, PositionLost, Refused, ReplicatorError, Retryable, UsageError
 
 SESSION = {
@@ -78,7 +79,9 @@ def endpoint(url: str, password: str | None) -> Endpoint:
         raise UsageError(f"{shown}: unknown sslmode", remedy=f"one of {', '.join(sorted(TLS_MODES))}")
     if password is not None:
         parsed = parsed.set(password=password)
-    return Endpoint(parsed.render_as_string(hide_password=False), shown)
+    host = parsed.host or parsed.query.get("host", "localhost")
+    place = f"{host}:{parsed.port or 5432}/{parsed.database}"
+    return Endpoint(parsed.render_as_string(hide_password=False), shown, place)
 
 
 def parameters(where: Endpoint, *, replication: bool = False, session: Mapping[str, str] = SESSION) -> dict[str, str]:
@@ -181,7 +184,7 @@ def failure(sqlstate: str | None, text: str) -> ReplicatorError:
     if sqlstate in ("55000", "58P01", "42704"):
         return PositionLost(
             f"PostgreSQL: {text} ({sqlstate})",
-            remedy="what the slot kept is gone: empty the target tables (or pass --truncate) and use another --name",
+            remedy=f"what the slot kept is gone; {ANEW}",
         )
     return CannotApply(f"PostgreSQL: {text} ({sqlstate})", remedy="the position is kept; mend the cause, start again")
 
@@ -200,7 +203,9 @@ def reason(error: psycopg2.Error) -> str:
     return " ".join((error.diag.message_primary or str(error)).split())
 
 
-def query(connection: psycopg2.extensions.connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def query(
+    connection: psycopg2.extensions.connection, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[tuple[Any, ...]]:
     """Rows of one statement; none for a statement that gives none."""
     with translated(), connection.cursor() as cursor:
         cursor.execute(sql, values or None)

@@ -13,12 +13,11 @@ from psycopg2.extensions import connection as SqlConnection
 
 from replicator.engine import Endpoint
 from replicator.engines.postgres.connect import query
+from replicator.engines.postgres.names import ANEW
 from replicator.engines.postgres.position import Lsn
 from replicator.engines.postgres.walsender import WalSender
 from replicator.errors import PositionLost, Refused
 from replicator.model.stream import StreamState
-
-ANEW = "start a new copy: pass --truncate and use another --name, after removing what this stream left at the source"
 
 
 def check(connection: SqlConnection, where: Endpoint, state: StreamState, mark: Lsn, now: str) -> None:

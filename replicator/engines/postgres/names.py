@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from replicator.model.schema import Name
 from replicator.sql import statements
 
+ANEW = "copy everything anew: replicator recopy SOURCE TARGET --all"
+"""What is left to do where the log has lost a part that we need."""
+
 
 def quote(identifier: str) -> str:
     return statements.quote('"', identifier)

@@ -1,24 +1,35 @@
-"""Publications: what makes one, what one carries, and whether it has carried our tables all the time."""
+"""Publications: what makes one, what one carries, and whether it has carried our tables all the time.
+
+A stream has two of its own, one for all changes and one for tables of which only inserts are followed: such a table
+needs no replica identity, and in a publication of updates its updates would fail at the source. Both are made before
+the slot, since a slot cannot be read with a publication that is newer than what it reads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import psycopg2
 from psycopg2.extensions import connection as SqlConnection
 
 from replicator.engines.postgres.connect import query
-from replicator.engines.postgres.names import quote, quote_table
+from replicator.engines.postgres.names import ANEW, quote, quote_table
 from replicator.errors import PositionLost, Retryable
 from replicator.model.schema import Name, Table
-from replicator.model.stream import Followed
+from replicator.model.stream import Followed, Identity
+from replicator.sql.statements import text_literal
 
 LOCK_WAIT_S = 30
+PIECE = 200
+"""How many tables one statement locks: all sessions of a server share room for some 7,000 locks by default."""
+Piece = TypeVar("Piece")
+ALL, INSERTS = "insert, update, delete, truncate", "insert, truncate"
 _PUBLISHED = """
-SELECT p.schemaname, p.tablename, p.rowfilter IS NOT NULL, p.attnames::text[],
+SELECT p.pubname, p.schemaname, p.tablename, p.rowfilter IS NOT NULL, p.attnames::text[],
        ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)
 FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname
-JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = %s
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = ANY(%s)
 """
 _MEMBERSHIP = """
 SELECT n.nspname, c.relname, CASE
@@ -29,7 +40,7 @@ FROM pg_publication p JOIN pg_publication_tables t ON t.pubname = p.pubname
 JOIN pg_namespace n ON n.nspname = t.schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
 LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid
 LEFT JOIN pg_publication_namespace s ON s.pnpubid = p.oid AND s.pnnspid = n.oid
-WHERE p.pubname = %s
+WHERE p.pubname = ANY(%s)
 """
 _HOLDERS = """
 SELECT DISTINCT n.nspname, c.relname, l.pid, l.mode,
@@ -41,13 +52,67 @@ WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = cu
 """
 
 
-def statement(name: str, tables: Sequence[Table]) -> str:
+def statement(name: str, tables: Sequence[Table], publish: str = ALL) -> str:
     """CREATE PUBLICATION for these tables. Partitions publish as their root."""
     carries = f"FOR {listed(tables)} " if tables else ""
-    return (
-        f"CREATE PUBLICATION {quote(name)} {carries}"
-        "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
-    )
+    return f"CREATE PUBLICATION {quote(name)} {carries}WITH (publish = '{publish}', publish_via_partition_root = true)"
+
+
+def make(connection: SqlConnection, name: str, tables: Sequence[Table], publish: str) -> None:
+    """In pieces: what has only some of the tables is removed at the next start. Raises psycopg2.Error."""
+    first = tables[:PIECE]
+    run(connection, statement(name, first, publish), first)
+    change(connection, name, {table.name for table in first}, tables)
+
+
+def change(connection: SqlConnection, name: str, published: Collection[Name], wanted: Sequence[Table]) -> None:
+    """Make it carry `wanted`, in pieces. Tables that stay keep their membership. Raises psycopg2.Error."""
+    kept = {table.name for table in wanted}
+    for gone in pieces([each for each in published if each not in kept]):
+        dropped = ", ".join(f"ONLY {quote_table(each)}" for each in gone)
+        run(connection, f"ALTER PUBLICATION {quote(name)} DROP TABLE {dropped}", wanted)
+    for new in pieces([table for table in wanted if table.name not in published]):
+        run(connection, f"ALTER PUBLICATION {quote(name)} ADD {listed(new)}", new)
+
+
+def remove(connection: SqlConnection, name: str) -> None:
+    """In pieces: DROP PUBLICATION locks its entry for each table. Raises psycopg2.Error."""
+    carried = sorted(published(connection, name) or ())
+    for gone in pieces(carried[PIECE:]):
+        dropped = ", ".join(f"ONLY {quote_table(each)}" for each in gone)
+        run(connection, f"ALTER PUBLICATION {quote(name)} DROP TABLE {dropped}", ())
+    run(connection, f"DROP PUBLICATION IF EXISTS {quote(name)}", ())
+
+
+def pieces(things: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    for at in range(0, len(things), PIECE):
+        yield things[at : at + PIECE]
+
+
+def removal(identity: Identity) -> list[str]:
+    """What removes the stream's own slot and publications by hand."""
+    return statements(() if identity.slot else (identity.object_name,), () if identity.publication else names(identity))
+
+
+def statements(slots: Iterable[str], publications: Iterable[str]) -> list[str]:
+    return [f"SELECT pg_drop_replication_slot({text_literal(slot)});" for slot in slots] + [
+        f"DROP PUBLICATION IF EXISTS {quote(name)};" for name in publications
+    ]
+
+
+def names(identity: Identity) -> tuple[str, ...]:
+    """The stream's publications: the user's, or our own two."""
+    own = identity.object_name
+    return (identity.publication,) if identity.publication else (own, f"{own}_i")
+
+
+def plan(identity: Identity, tables: Sequence[Followed]) -> list[tuple[str, str, list[Table]]]:
+    """Our own publications, each with what it publishes and its tables."""
+    every, inserts = names(identity)
+    return [
+        (every, ALL, [f.table for f in tables if not f.options.insert_only]),
+        (inserts, INSERTS, [f.table for f in tables if f.options.insert_only]),
+    ]
 
 
 def listed(tables: Sequence[Table]) -> str:
@@ -94,53 +159,48 @@ def published(connection: SqlConnection, publication: str) -> set[Name] | None:
     return {Name(schema, name) for schema, name in rows}
 
 
-def membership(connection: SqlConnection, publication: str) -> dict[Name, str]:
-    """For each table of a publication a text that stays the same as long as the table stays in it.
+def membership(connection: SqlConnection, publications: Sequence[str]) -> dict[Name, str]:
+    """For each table of these publications a text that stays the same as long as the table stays in it.
 
     A table that is taken out and put back, or whose filter or column list is changed, gets another one.
     """
-    rows = query(connection, _MEMBERSHIP, (publication,))
+    rows = query(connection, _MEMBERSHIP, (list(publications),))
     return {Name(schema, name): token for schema, name, token in rows}
 
 
-def check(connection: SqlConnection, publication: str, followed: Collection[Followed]) -> None:
+def check(connection: SqlConnection, publications: Sequence[str], followed: Collection[Followed]) -> None:
     """Raises PositionLost where the log may lack changes of these tables; `carried` is their earlier `membership`.
 
     PostgreSQL passes silently over a publication that is gone, over tables that it lost, and over what it no longer
     publishes of them.
     """
-    kinds = query(
-        connection,
-        "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = %s",
-        (publication,),
-    )
-    if not kinds:
-        raise PositionLost(
-            f"the publication {publication!r} does not exist any more; changes made since then are lost",
-            remedy="empty the target tables (or pass --truncate) and start under another --name",
-        )
-    if not kinds[0][0]:
-        raise PositionLost(
-            f"the publication {publication!r} does not publish all of insert, update, delete and truncate any more; "
-            "changes since then may be lost",
-            remedy=f"ALTER PUBLICATION {quote(publication)} SET (publish = 'insert, update, delete, truncate'), then "
-            "empty the target tables (or pass --truncate) and start under another --name",
-        )
-    carried = {
-        Name(schema, name): (filtered, set(present) - set(columns or ()))
-        for schema, name, filtered, columns, present in query(connection, _PUBLISHED, (publication,))
-    }
-    now = membership(connection, publication)
+    kinds = published_kinds(connection, publications)
+    for name in publications:
+        # The second one is missing in streams older than it, which have no table for it.
+        if name not in kinds and (name == publications[0] or any(f.options.insert_only for f in followed)):
+            raise PositionLost(
+                f"the publication {name!r} does not exist any more; changes made since then are lost",
+                remedy=ANEW,
+            )
+    carried: dict[Name, tuple[str, bool, set[str]]] = {}
+    for publication, schema, name, filtered, columns, present in query(connection, _PUBLISHED, (list(publications),)):
+        carried[Name(schema, name)] = publication, filtered, set(present) - set(columns or ())
+    now = membership(connection, publications)
+    shown = " and ".join(publications)
     lost = sorted(str(each.table.name) for each in followed if each.table.name not in carried)
     if lost:
-        raise _gap(
-            f"table {', '.join(lost)} is not in publication {publication}; its changes since then are lost", lost
-        )
+        raise _gap(f"table {', '.join(lost)} is not in publication {shown}; its changes since then are lost", lost)
     for each in followed:
         table = each.table
-        filtered, hidden = carried[table.name]
+        publication, filtered, hidden = carried[table.name]
         missing = hidden.intersection(table.names)
         what = f"table {table.name} in publication {publication}"
+        if not needed(each) <= kinds[publication]:
+            raise _gap(
+                f"{what}: it does not publish {', '.join(sorted(needed(each) - kinds[publication]))} any more; "
+                "changes since then may be lost",
+                [str(table.name)],
+            )
         if filtered:
             raise _gap(f"{what} has a row filter; changes since then may be lost", [str(table.name)])
         if missing:
@@ -154,5 +214,22 @@ def check(connection: SqlConnection, publication: str, followed: Collection[Foll
             )
 
 
+def published_kinds(connection: SqlConnection, publications: Sequence[str]) -> dict[str, set[str]]:
+    """What each publishes: insert, update, delete, truncate. Those that do not exist are not in it."""
+    rows = query(
+        connection,
+        "SELECT pubname, array_remove(ARRAY[CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' "
+        "END, CASE WHEN pubdelete THEN 'delete' END, CASE WHEN pubtruncate THEN 'truncate' END], NULL) "
+        "FROM pg_publication WHERE pubname = ANY(%s)",
+        (list(publications),),
+    )
+    return {name: set(kinds) for name, kinds in rows}
+
+
+def needed(followed: Followed) -> set[str]:
+    """What must be published of a table."""
+    return set((INSERTS if followed.options.insert_only else ALL).split(", "))
+
+
 def _gap(what: str, tables: Sequence[str]) -> PositionLost:
-    return PositionLost(what, remedy=f"copy it anew: run once with --exclude '{tables[0]}', then without it")
+    return PositionLost(what, remedy=f"copy it anew: replicator recopy SOURCE TARGET '{tables[0]}'")

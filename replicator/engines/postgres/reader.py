@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from psycopg2.extensions import connection as SqlConnection
 
@@ -36,13 +36,13 @@ class PostgresReader:
         self,
         where: Endpoint,
         slot: str,
-        publication: str,
+        publications: Sequence[str],
         limits: Limits,
         check: Callable[[SqlConnection, Collection[Followed]], None],
     ) -> None:
         self._where = where
         self._slot = slot
-        self._publication = publication
+        self._publications = publications
         self._check = check
         self._builder = Builder(limits)
         self._sender: WalSender | None = None
@@ -60,7 +60,7 @@ class PostgresReader:
         self._sender = WalSender(self._where)
         self._delivered = self._confirmed = self._wal_end = position.value
         self._last_mark = self._last_check = time.monotonic()
-        self._sender.start(self._slot, position.value, self._publication)
+        self._sender.start(self._slot, position.value, self._publications)
 
     # Reading
 
@@ -187,7 +187,7 @@ class PostgresReader:
 
     def _update(self, message: bytes) -> None:
         plan = self._plan_for(message)
-        if plan is None:
+        if plan is None or plan.insert_only:
             return
         at, old = 6, None
         marker = message[5]
@@ -218,7 +218,7 @@ class PostgresReader:
 
     def _delete(self, message: bytes) -> None:
         plan = self._plan_for(message)
-        if plan is None:
+        if plan is None or plan.insert_only:
             return
         if message[5] not in (75, 79):
             raise NotUnderstood(f"{plan.table.name}: a delete without its old row")

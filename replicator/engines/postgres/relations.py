@@ -20,9 +20,11 @@ from replicator.model.stream import Followed
 class RowPlan:
     """How the rows of one relation are read: resolved once, when its RELATION comes."""
 
-    __slots__ = ("convert", "key_at", "table")
+    __slots__ = ("convert", "insert_only", "key_at", "table")
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, insert_only: bool) -> None:
+        # Our own publication has no updates of such a table; the user's may have.
+        self.insert_only = insert_only
         self.table = table
         self.key_at = table.key_at
         self.convert: list[FromBytes] = [from_bytes(column) for column in table.columns]
@@ -50,10 +52,10 @@ class Relations:
         if problem is not None:
             self.plans[relation.oid] = SchemaChanged(
                 f"{followed.table.name}: {problem}",
-                remedy=f"copy the table anew: run once with --exclude '{followed.table.name}', then without it",
+                remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{followed.table.name}'",
             )
             return
-        self.plans[relation.oid] = RowPlan(followed.table)
+        self.plans[relation.oid] = RowPlan(followed.table, insert_only=followed.options.insert_only)
 
 
 def _difference(followed: Followed, relation: Relation) -> str | None:
@@ -74,6 +76,10 @@ def _difference(followed: Followed, relation: Relation) -> str | None:
         # PostgreSQL never moves a column: another order means that one was dropped and added again, or that columns
         # took one another's names.
         words.append(f"its columns are now in the order {', '.join(came)}")
+    if followed.options.insert_only:
+        return "; ".join(words) or None
+    if not words and relation.identity == "n":
+        words.append("its replica identity is now NOTHING")
     if not words and relation.identity in "di":
         key = {column.name for column in relation.columns if column.key}
         if key != set(table.key):

@@ -16,7 +16,7 @@ from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.position import Lsn
 from replicator.engines.postgres.types import from_text
 from replicator.engines.postgres.walsender import WalSender
-from replicator.errors import ValueNotHeld
+from replicator.errors import ReplicatorError, Retryable, ValueNotHeld
 from replicator.model.builder import Limits
 from replicator.model.change import Batch, CopyMark, Rows
 from replicator.model.schema import Name, Table
@@ -29,13 +29,24 @@ FIRST_CHUNK_ROWS = 64
 
 _BASES = """
 WITH RECURSIVE typed AS (
-  SELECT attname, typbasetype AS type, typtypmod AS modifier FROM pg_attribute a JOIN pg_type d ON d.oid = atttypid
-  WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped AND typtype = 'd'
+  SELECT attrelid, attname, typbasetype AS type, typtypmod AS modifier
+  FROM pg_attribute a JOIN pg_type d ON d.oid = atttypid JOIN pg_class c ON c.oid = attrelid
+  WHERE relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped AND typtype = 'd'
   UNION ALL
-  SELECT attname, typbasetype, typtypmod FROM typed JOIN pg_type d ON d.oid = type WHERE typtype = 'd')
-SELECT attname, format_type(type, modifier) FROM typed JOIN pg_type b ON b.oid = type WHERE typtype <> 'd'
+  SELECT attrelid, attname, typbasetype, typtypmod FROM typed JOIN pg_type d ON d.oid = type WHERE typtype = 'd')
+SELECT attrelid::text, attname, format_type(type, modifier) FROM typed JOIN pg_type b ON b.oid = type
+WHERE typtype <> 'd'
 """
 """The columns whose type is a domain, each with the type under all its domains."""
+_TABLES = "SELECT oid::text, relkind = 'p', greatest(reltuples, 0)::bigint FROM pg_class WHERE relkind IN ('r', 'p')"
+TABLES_AT_ONCE = 100
+"""A transaction locks every table and index that it reads, and all sessions of a server share the room for locks: so
+the snapshot is taken up by a new transaction after this many tables."""
+
+
+_NOW = """
+SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+"""
 
 
 class Sink:
@@ -68,21 +79,54 @@ class PostgresSnapshot:
     def __init__(
         self,
         connection: psycopg2.extensions.connection,
-        position: Lsn,
+        position: Lsn | None,
         exported: str,
-        owner: WalSender,
+        owner: WalSender | psycopg2.extensions.connection,
     ) -> None:
         self.position = position
+        self.as_of: str = query(connection, _NOW)[0][0]
         self._connection = connection
         self._owner = owner
-        query(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        query(connection, f"SET TRANSACTION SNAPSHOT {text_literal(exported)}")
+        self._exported = exported
+        self._read = 0
+        self._take_up()
+        # For all tables at once: a database may have thousands of small ones.
+        self._bases: dict[str, dict[str, str]] = {}
+        for table, column, base in query(connection, _BASES):
+            self._bases.setdefault(table, {})[column] = base
+        self._tables: dict[str, tuple[bool, int]] = {
+            table: (partitioned, rows) for table, partitioned, rows in query(connection, _TABLES)
+        }
+
+    def _take_up(self) -> None:
+        query(
+            self._connection,
+            f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {text_literal(self._exported)}",
+        )
+
+    def _next_table(self) -> None:
+        self._read += 1
+        if self._read % TABLES_AT_ONCE == 0:
+            query(self._connection, "COMMIT")
+            try:
+                self._take_up()
+            except ReplicatorError as error:
+                # Nothing is lost: finished tables stay, and the others are copied under another snapshot.
+                raise Retryable(f"the snapshot is gone, its session has ended: {error.what}") from error
+
+    @classmethod
+    def exported(
+        cls, connection: psycopg2.extensions.connection, owner: psycopg2.extensions.connection
+    ) -> PostgresSnapshot:
+        """A view without a position. `owner` exports it, and stands idle in its transaction for as long as it lasts."""
+        query(owner, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return cls(connection, None, query(owner, "SELECT pg_export_snapshot()")[0][0], owner)
 
     def estimated_rows(self, table: Table) -> int:
-        rows = query(self._connection, "SELECT reltuples::bigint FROM pg_class WHERE oid = %s", (int(table.id),))
-        return max(0, rows[0][0]) if rows else 0
+        return self._tables.get(table.id, (False, 0))[1]
 
     def chunks(self, table: Table, part: int, cursor: tuple[str, ...] | None, limits: Limits) -> Iterator[Batch]:
+        self._next_table()
         walk = self._by_key(table, cursor, limits) if table.key else self._by_block(table, cursor, limits)
         for lines, size, reached, done in walk:
             rows = self._rows(table, lines)
@@ -102,7 +146,7 @@ class PostgresSnapshot:
         columns = {column.name: column for column in table.columns}
         key = quote_all(table.key)
         # An enum's operators do not take a domain over it. In the base type the index serves as well.
-        bases = dict(query(self._connection, _BASES, (int(table.id),)))
+        bases = self._bases.get(table.id, {})
         compared = ", ".join(f"{quote(name)}::{bases[name]}" if name in bases else quote(name) for name in table.key)
         source = self._relation(table)
         select = f"SELECT {quote_all(table.names)} FROM {source}"
@@ -165,9 +209,8 @@ class PostgresSnapshot:
         yield [], 0, cursor, True
 
     def _relation(self, table: Table) -> str:
-        kind = query(self._connection, "SELECT relkind FROM pg_class WHERE oid = %s", (int(table.id),))
-        only = "" if kind and kind[0][0] == "p" else "ONLY "
-        return only + quote_table(table.name)
+        partitioned, _ = self._tables.get(table.id, (False, 0))
+        return ("" if partitioned else "ONLY ") + quote_table(table.name)
 
     def _copy(self, select: str, limit: int | None) -> tuple[list[str], int, bool]:
         """The lines of a SELECT in COPY's text format up to `limit` bytes, their size, and whether they are all."""

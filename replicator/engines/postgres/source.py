@@ -12,15 +12,15 @@ from replicator.engine import Endpoint, Finding, Objects, Prepared
 from replicator.engines.postgres import checks, guard, publication, reader
 from replicator.engines.postgres.catalog import PostgresCatalog
 from replicator.engines.postgres.connect import connect, query, translated
-from replicator.engines.postgres.names import quote
+from replicator.engines.postgres.names import ANEW, quote
 from replicator.engines.postgres.position import Lsn
 from replicator.engines.postgres.snapshot import PostgresSnapshot
 from replicator.engines.postgres.walsender import WalSender
-from replicator.errors import Refused
+from replicator.errors import Fenced, Refused
 from replicator.model.builder import Limits
 from replicator.model.position import Position
 from replicator.model.schema import Name, Table
-from replicator.model.stream import Followed, Identity, StreamState
+from replicator.model.stream import Followed, Identity, StreamState, object_name
 
 WAIT_NOTICE_S = 5.0
 
@@ -34,18 +34,26 @@ class PostgresSource:
 
     # Before anything is made
 
-    def findings(self, tables: Sequence[Table], objects: Objects) -> list[Finding]:
+    def copy_findings(self, tables: Sequence[Table]) -> list[Finding]:
+        return checks.copy_findings(self._sql, self._where, tables)
+
+    def findings(self, tables: Sequence[Followed], objects: Objects) -> list[Finding]:
         return checks.findings(self._sql, self._where, tables, objects)
 
     def identity(self) -> str:
-        """System identifier, timeline and database, as JSON: what a saved position belongs to."""
-        sender = WalSender(self._where)
-        try:
-            system, timeline, _, database = sender.command("IDENTIFY_SYSTEM")[0]
-        finally:
-            sender.close()
+        """System identifier, timeline and database, as JSON: what a saved position belongs to.
+
+        The timeline of a primary is in the name of the WAL file that it writes; a standby's is not asked for, since
+        only copies are taken from one.
+        """
+        ((system, timeline, database),) = query(
+            self._sql,
+            "SELECT system_identifier::text, CASE WHEN pg_is_in_recovery() THEN '0' "
+            "ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END, current_database() "
+            "FROM pg_control_system()",
+        )
         return json.dumps(
-            {"system": system, "timeline": int(timeline or 0), "database": database, "url": self._where.shown}
+            {"system": system, "timeline": int(timeline, 16), "database": database, "url": self._where.shown}
         )
 
     def recognise(self, identity: str) -> None:
@@ -53,17 +61,17 @@ class PostgresSource:
 
     # The stream's objects
 
-    def prepare(self, identity: Identity, tables: Sequence[Table]) -> Prepared:
-        """The publication first: a slot that is older than its publication can never be read."""
+    def prepare(self, identity: Identity, tables: Sequence[Followed]) -> Prepared:
+        """The publications first: a slot that is older than its publication can never be read."""
         name = identity.object_name
-        if identity.slot is None:
-            self._drop_slot(name)
+        self.drop(identity)
         if identity.publication is None:
             with translated():
-                publication.run(self._sql, f"DROP PUBLICATION IF EXISTS {quote(name)}", tables)
-                publication.run(self._sql, publication.statement(name, tables), tables)
+                for own, publish, carried in publication.plan(identity, tables):
+                    publication.make(self._sql, own, carried, publish)
         if identity.slot is None:
             snapshot = self._make_slot(name, temporary=False)
+            assert snapshot.position is not None
             return Prepared(snapshot.position, snapshot)
         confirmed = query(
             self._sql,
@@ -74,9 +82,34 @@ class PostgresSource:
             raise Refused(f"the slot {identity.slot!r} does not exist or is not a logical one")
         return Prepared(Lsn.parse(confirmed[0][0]), self.snapshot())
 
-    def _drop_slot(self, name: str) -> None:
-        if query(self._sql, "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s", (name,)):
-            query(self._sql, "SELECT pg_drop_replication_slot(%s)", (name,))
+    def drop(self, identity: Identity) -> list[str]:
+        removed = []
+        slot = identity.object_name
+        active = query(self._sql, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", (slot,))
+        if active and identity.slot is None:
+            if active[0][0] is not None:
+                raise Fenced(
+                    f"replication slot {slot!r} is active for PID {active[0][0]}: a run of this stream is reading it",
+                    remedy=f"stop that run; where its machine is gone: SELECT pg_terminate_backend({active[0][0]})",
+                )
+            query(self._sql, "SELECT pg_drop_replication_slot(%s)", (slot,))
+            removed.append(f"replication slot {slot}")
+        if identity.publication is None:
+            there = publication.published_kinds(self._sql, publication.names(identity))
+            with translated():
+                for own in there:
+                    publication.remove(self._sql, own)
+                    removed.append(f"publication {own}")
+        return removed
+
+    def strays(self, name: str) -> list[str]:
+        pattern = f"^{object_name(name)}[0-9a-f]{{8}}(_i)?$"
+        slots = query(self._sql, "SELECT slot_name FROM pg_replication_slots WHERE slot_name ~ %s", (pattern,))
+        named = query(self._sql, "SELECT pubname FROM pg_publication WHERE pubname ~ %s", (pattern,))
+        return publication.statements((slot for (slot,) in slots), (own for (own,) in named))
+
+    def view(self) -> PostgresSnapshot:
+        return PostgresSnapshot.exported(connect(self._where), connect(self._where))
 
     def snapshot(self) -> PostgresSnapshot:
         """By a temporary slot: only a slot's exported snapshot has an exact position in the log."""
@@ -126,35 +159,41 @@ class PostgresSource:
 
         return waiting
 
-    def follow(self, identity: Identity, tables: Sequence[Table]) -> None:
-        """The publication carries exactly these tables from the next commit on. One that the user made is his."""
+    def follow(self, identity: Identity, tables: Sequence[Followed]) -> None:
+        """The publications carry exactly these tables from the next commit on. One that the user made is his."""
         if identity.publication is not None:
             return
-        name = identity.object_name
-        published = publication.published(self._sql, name)
-        wanted = {table.name for table in tables}
-        if published is None or published == wanted:
-            return
-        with translated():
-            publication.run(self._sql, f"ALTER PUBLICATION {quote(name)} SET {publication.listed(tables)}", tables)
+        for name, _, wanted in publication.plan(identity, tables):
+            published = publication.published(self._sql, name)
+            if published is None and wanted:
+                raise Refused(
+                    f"the publication {name!r} does not exist, and one made now could not be read by the slot",
+                    remedy=ANEW,
+                )
+            if published is None or published == {table.name for table in wanted}:
+                continue
+            with translated():
+                publication.change(self._sql, name, published, wanted)
 
     def carried(self, identity: Identity) -> Mapping[Name, str]:
-        return publication.membership(self._sql, identity.publication or identity.object_name)
+        return publication.membership(self._sql, publication.names(identity))
 
     def guard(self, state: StreamState, mark: Position) -> None:
         assert isinstance(mark, Lsn)
         guard.check(self._sql, self._where, state, mark, self.identity())
-        name = state.identity.publication or state.identity.object_name
-        publication.check(self._sql, name, [table for table in state.tables.values() if table.phase != "left"])
+        followed = [table for table in state.tables.values() if table.phase != "left"]
+        publication.check(self._sql, publication.names(state.identity), followed)
 
     def reader(self, identity: Identity, limits: Limits) -> reader.PostgresReader:
         slot = identity.slot or identity.object_name
-        name = identity.publication or identity.object_name
+        names = publication.names(identity)
 
         def check(connection: SqlConnection, tables: Collection[Followed]) -> None:
-            publication.check(connection, name, tables)
+            publication.check(connection, names, tables)
 
-        return reader.PostgresReader(self._where, slot, name, limits, check)
+        # A stream that is older than the second publication reads with the first alone.
+        there = publication.published_kinds(self._sql, names)
+        return reader.PostgresReader(self._where, slot, [n for n in names if n in there], limits, check)
 
     # Where the log stands
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from struct import pack, unpack_from
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from psycopg import pq
 
 from replicator.engine import Endpoint
 from replicator.engines.postgres.connect import NO_TIMEOUTS, conninfo, failure, unreachable
-from replicator.engines.postgres.names import quote
+from replicator.engines.postgres.names import quote, quote_all
 from replicator.engines.postgres.position import Lsn
 from replicator.errors import NotUnderstood, ReplicatorError, Retryable
 from replicator.sql.statements import text_literal
@@ -104,14 +104,14 @@ class WalSender:
                 return []
             raise self._failed(result)
 
-    def start(self, slot: str, position: int, publication: str) -> None:
+    def start(self, slot: str, position: int, publications: Sequence[str]) -> None:
         """Begin streaming: pgoutput, protocol 1 (the server spills; a transaction comes after its commit)."""
         timeout = self.command("SHOW wal_sender_timeout")[0][0] or "0"
         limit = _milliseconds(timeout) / 1000
         if limit:
             self._interval = min(FEEDBACK_S, limit / 4)
             self._silence_limit = max(limit, 3 * self._interval)
-        names = text_literal(quote(publication))
+        names = text_literal(quote_all(publications))
         options = f"proto_version '1', publication_names {names}, messages 'true'"
         self.command(f"START_REPLICATION SLOT {quote(slot)} LOGICAL {Lsn(position)} ({options})")
         with _translated():

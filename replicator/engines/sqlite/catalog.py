@@ -1,201 +1,154 @@
-"""The tables of an SQLite file: what is there, and what we make."""
+"""What an SQLite file has as a source: tables, columns and keys, by its pragmas (https://www.sqlite.org/pragma.html).
+
+Where this reads a schema, it reads it by the connection that reads the rows, or the rows are read again by it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Literal
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from replicator.engine import Finding
-from replicator.engines.sqlite.types import storage
-from replicator.errors import ReplicatorError
-from replicator.model.schema import Name
-from replicator.model.stream import Followed
-from replicator.sql.connect import Session
-from replicator.sql.ddl import Ddl
-from replicator.sql.ledger import SqlLedger
-from replicator.sql.statements import Dialect
+from replicator.engine import Finding, Listing, Policies
+from replicator.engines.sqlite import declared, left_out
+from replicator.engines.sqlite.connect import query
+from replicator.engines.sqlite.statements import DIALECT
+from replicator.errors import Refused
+from replicator.model.schema import Column, Name, Table, UniqueIndex
+from replicator.model.selection import Selection
 
-DIALECT = Dialect('"', "?", "IS", schemas=False, row_ids=("rowid", "_rowid_", "oid"), or_clause=" OR ABORT")
-DDL = Ddl(DIALECT, storage, " STRICT")
-MOST_COLUMNS = 2000
+SCHEMA = "main"
+_KINDS = {"view": "a view", "virtual": "a virtual table", "shadow": "a part of a virtual table"}
 
 
-class SqliteStructure:
-    def __init__(self, session: Session, ledger: SqlLedger) -> None:
-        self._session = session
-        self._ledger = ledger
+@dataclass(frozen=True)
+class KeyPart:
+    """A column by which rows are read in order, and the collation that makes it unique."""
 
-    def findings(self, tables: Sequence[Followed], known: Mapping[Name, Followed]) -> list[Finding]:
-        found: list[Finding] = []
-        for followed in tables:
-            found += self._shape(followed)
-            mine = known.get(followed.table.name)
-            if (columns := self._columns(followed.target)) and not (mine is not None and mine.made):
-                found += self._existing(followed, columns)
-        return found
-
-    @staticmethod
-    def _shape(followed: Followed) -> list[Finding]:
-        """What no SQLite file can have."""
-        table = followed.table
-        found: list[Finding] = []
-        seen: dict[str, str] = {}
-        for column in table.columns:
-            twin = seen.setdefault(column.name.lower(), column.name)
-            if twin != column.name:
-                found.append(
-                    Finding(
-                        "refuse",
-                        f"{table.name}: columns {twin!r} and {column.name!r} are the same name to SQLite",
-                        f"rename one of them, or leave the table out: --exclude '{table.name}'",
-                    )
-                )
-            try:
-                storage(column, dict(followed.policies.get(column.name, {})))
-            except ReplicatorError as error:
-                found.append(Finding("refuse", f"{table.name}: {error.what}", error.remedy))
-        if not table.columns or len(table.columns) > MOST_COLUMNS:
-            found.append(
-                Finding(
-                    "refuse",
-                    f"{table.name} has {len(table.columns)} columns; SQLite holds 1 to {MOST_COLUMNS}",
-                    f"--exclude '{table.name}'",
-                )
-            )
-        if not table.key:
-            try:
-                DIALECT.row_id(table.names)
-            except ReplicatorError as error:
-                found.append(Finding("refuse", f"{table.name}: {error.what}", f"--exclude '{table.name}'"))
-        return found
-
-    def _existing(self, followed: Followed, columns: dict[str, tuple[str, bool, bool]]) -> list[Finding]:
-        """Can a table that we did not make hold the rows without changing them?"""
-        table, target = followed.table, followed.target.name
-        found: list[Finding] = []
-        if self._session.execute(
-            "SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) = lower(?)", (target,)
-        ).fetchone():
-            remedy = f"drop it, or give the table another place: --map '{table.name}=other_name'"
-            return [Finding("refuse", f"target table {target}: there is a view of this name", remedy)]
-
-        def refuse(what: str, remedy: str) -> None:
-            found.append(Finding("refuse", f"target table {target}: {what}", remedy))
-
-        for column in table.columns:
-            if column.name not in columns:
-                refuse(f"column {column.name} is missing", "add it, or drop the table and let it be made")
-                continue
-            kept = storage(column, dict(followed.policies.get(column.name, {}))).type
-            declared = columns[column.name][0]
-            if not _holds(declared, kept):
-                refuse(
-                    f"column {column.name} is declared {declared or 'without a type'}, which may change a value of "
-                    f"{column.native_name}",
-                    f"declare it {kept}, or drop the table and let it be made",
-                )
-        for name, (_, required, generated) in columns.items():
-            if required and not generated and name not in table.names:
-                refuse(
-                    f"column {name} is NOT NULL without a default, and the source does not have it",
-                    "give it a default",
-                )
-        if table.key and not self._has_unique(followed.target, table.key):
-            refuse(
-                f"it has no primary key or unique index on ({', '.join(table.key)})",
-                DDL.unique_index(followed.target, f"{target}_key", table.key),
-            )
-        triggers = self._session.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)", (target,)
-        ).fetchall()
-        if triggers:
-            names = ", ".join(name for (name,) in triggers)
-            refuse(f"it has triggers ({names}), which SQLite cannot switch off for us", "drop them")
-        return found
-
-    def _columns(self, target: Name) -> dict[str, tuple[str, bool, bool]]:
-        """By name: the declared type, whether it must be given, whether it is generated. Empty for no table."""
-        rows = self._session.execute(
-            'SELECT name, type, "notnull" AND dflt_value IS NULL AND NOT pk, hidden FROM pragma_table_xinfo(?)',
-            (target.name,),
-        )
-        return {name: (declared, bool(required), hidden in (2, 3)) for name, declared, required, hidden in rows}
-
-    def _has_unique(self, target: Name, key: Sequence[str]) -> bool:
-        primary = self._session.execute("SELECT name FROM pragma_table_info(?) WHERE pk > 0", (target.name,))
-        if {name for (name,) in primary} == set(key):
-            return True
-        indexes = self._session.execute(
-            'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial', (target.name,)
-        ).fetchall()
-        return any(
-            {name for (name,) in self._session.execute("SELECT name FROM pragma_index_info(?)", index)} == set(key)
-            for index in indexes
-        )
-
-    def survey(self, tables: Sequence[Followed]) -> dict[Name, Literal["absent", "empty", "filled"]]:
-        kinds = dict(
-            self._session.execute("SELECT lower(name), type FROM sqlite_master WHERE type IN ('table', 'view')")
-        )
-        found: dict[Name, Literal["absent", "empty", "filled"]] = {}
-        for followed in tables:
-            if _fold(followed.target.name) not in kinds:
-                found[followed.table.name] = "absent"
-            else:
-                row = self._session.execute(DIALECT.any_row(followed.target)).fetchone()
-                found[followed.table.name] = "empty" if row is None else "filled"
-        return found
-
-    def create(self, tables: Sequence[Followed], remake: Collection[Name]) -> None:
-        with self._session.transaction():
-            self._ledger.lock(None)
-            for followed in tables:
-                there = self._session.execute(
-                    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(?)",
-                    (followed.target.name,),
-                ).fetchone()
-                if there and followed.made and followed.table.name in remake:
-                    self._session.execute(DIALECT.drop(followed.target))
-                    there = None
-                if not there:
-                    self._session.execute(DDL.create(followed))
-
-    def finish(self, tables: Sequence[Followed]) -> None:
-        with self._session.transaction():
-            self._ledger.lock(None)
-            for followed in tables:
-                if not followed.made:
-                    continue
-                for index in followed.table.uniques:
-                    # Named by its columns, under our own prefix: names are one space with the tables' in SQLite.
-                    name = f"_replicator_{followed.target.name}({','.join(index.columns)})"
-                    exists = self._session.execute(
-                        "SELECT 1 FROM sqlite_master WHERE type = 'index' AND lower(name) = lower(?)", (name,)
-                    ).fetchone()
-                    if exists is None:
-                        self._session.execute(DDL.unique_index(followed.target, name, index.columns))
+    name: str
+    collation: str
 
 
-def _fold(name: str) -> str:
-    return name.lower() if name.isascii() else "".join(c.lower() if c.isascii() else c for c in name)
+@dataclass(frozen=True)
+class Described:
+    """A table, and how its rows are told apart: by `row_id`, or, WITHOUT ROWID, by `order`.
 
-
-def _holds(declared: str, kept: str) -> bool:
-    """May a column of this declared type hold this storage class unchanged?
-
-    By https://www.sqlite.org/datatype3.html#determination_of_column_affinity.
+    `row_id` is the rowid's own column where there is one, else a name for it that no column hides.
     """
-    upper = declared.upper()
-    if "INT" in upper:
-        affinity = "INTEGER"
-    elif any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
-        affinity = "TEXT"
-    elif "BLOB" in upper or not upper:
-        affinity = "BLOB"
-    elif any(word in upper for word in ("REAL", "FLOA", "DOUB")):
-        affinity = "REAL"
-    else:
-        affinity = "NUMERIC"
-    if not upper:
-        return True
-    return affinity == kept or (kept == "INTEGER" and affinity == "NUMERIC")
+
+    table: Table
+    generated: tuple[str, ...]
+    row_id: str | None
+    own_row_id: bool
+    order: tuple[KeyPart, ...]
+
+
+class SqliteCatalog:
+    default_schema = SCHEMA
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def tables(self, selection: Selection, policies: Policies) -> Listing:
+        findings: list[Finding] = []
+        tables: list[Table] = []
+        for own, kind in query(
+            self._connection, "SELECT name, type FROM pragma_table_list WHERE schema = 'main' ORDER BY name"
+        ):
+            name = Name(SCHEMA, own)
+            if own.lower().startswith(("sqlite_", "_replicator_")) or not selection.includes(name, SCHEMA):
+                continue
+            if kind != "table":
+                findings.append(Finding("warn", f"{name} is left out: it is {_KINDS.get(kind, f'a {kind}')}"))
+                continue
+            try:
+                found = describe(self._connection, name)
+            except Refused as error:
+                findings.append(Finding("refuse", f"{name}: {error.what}", error.remedy or f"--exclude '{name}'"))
+                continue
+            tables.append(found.table)
+            if found.generated:
+                listed = ", ".join(found.generated)
+                findings.append(Finding("warn", f"{name}: generated columns are left out: {listed}"))
+        return Listing(tuple(tables), tuple(findings))
+
+    def left_out(self, tables: Sequence[Table]) -> list[Finding]:
+        return left_out.findings(self._connection, tables)
+
+
+def describe(connection: sqlite3.Connection, name: Name) -> Described:
+    """The table as it is now. Raises Refused where there is none of that name, and where its rows have no number."""
+    kinds = query(
+        connection, "SELECT wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?", (name.name,)
+    )
+    if not kinds:
+        raise Refused("it is gone")
+    without_rowid, strict = map(bool, kinds[0])
+    rows = query(
+        connection, "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?, 'main')", (name.name,)
+    )
+    keys = [own for own, _, _, pk, _ in sorted(rows, key=lambda row: row[3]) if pk]
+    indexes = _unique_indexes(connection, name)
+    primary = next((parts for _, origin, parts in indexes if origin == "pk"), None)
+    # A rowid table whose primary key has no index of its own is one whose rowid is its primary key.
+    numbered = keys[0] if keys and primary is None else None
+    row_id = None if without_rowid else numbered or _row_id([row[0] for row in rows])
+    columns = tuple(
+        _column(
+            own, text, strict=strict, required=bool(required) or own == numbered, sole_key=keys == [own] != [numbered]
+        )
+        for own, text, required, _, hidden in rows
+        if hidden not in (2, 3)
+    )
+    order = tuple(primary or ()) if without_rowid else ()
+    _comparable(connection, order)
+    kept = {column.name for column in columns}
+    uniques = tuple(
+        UniqueIndex(index, tuple(part.name for part in parts))
+        for index, origin, parts in indexes
+        if origin != "pk" and kept.issuperset(part.name for part in parts)
+    )
+    table = Table(name, columns, tuple(keys), "", uniques)
+    generated = tuple(row[0] for row in rows if row[4] in (2, 3))
+    return Described(table, generated, row_id, numbered is not None, order)
+
+
+def _row_id(names: Sequence[str]) -> str:
+    try:
+        return DIALECT.row_id(names)
+    except Refused:
+        raise Refused("columns named rowid, _rowid_ and oid hide the number of its rows") from None
+
+
+def _column(name: str, text: str, *, strict: bool, required: bool, sole_key: bool) -> Column:
+    """`sole_key`: alone the primary key, and not the rowid: declared INTEGER it would become the rowid."""
+    kept = "INT" if sole_key and not strict and text.upper() == "INTEGER" else text
+    native = (declared.STRICT if strict else declared.LOOSE) + kept
+    return Column(name, declared.canonical(text), not required, native, text)
+
+
+def _unique_indexes(connection: sqlite3.Connection, name: Name) -> list[tuple[str, str, list[KeyPart]]]:
+    """Each unique index over whole columns without a condition: name, origin (`pk`, `u` or `c`) and columns."""
+    found = []
+    for index, origin in query(
+        connection,
+        "SELECT name, origin FROM pragma_index_list(?, 'main') WHERE \"unique\" AND NOT partial ORDER BY name",
+        (name.name,),
+    ):
+        parts = query(
+            connection, "SELECT cid, name, coll FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno", (index,)
+        )
+        if all(cid >= 0 for cid, _, _ in parts):
+            found.append((index, origin, [KeyPart(own, collation) for _, own, collation in parts]))
+    return found
+
+
+def _comparable(connection: sqlite3.Connection, order: Sequence[KeyPart]) -> None:
+    """Raises Refused where the rows are in the order of a collation that only the application has."""
+    known = {name.upper() for (name,) in query(connection, "SELECT name FROM pragma_collation_list")}
+    for part in order:
+        if part.collation.upper() not in known:
+            raise Refused(
+                f"it is WITHOUT ROWID, and its rows are in the order of the collation {part.collation!r}, which only "
+                "its application has"
+            )

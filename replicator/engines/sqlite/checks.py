@@ -1,4 +1,4 @@
-"""Can this file be a target?"""
+"""Can this file be a target, or a source?"""
 
 from __future__ import annotations
 
@@ -34,10 +34,21 @@ def file(path: Path) -> list[Finding]:
         return [Finding("refuse", f"the directory {directory} cannot be written", "give this user the right to")]
     if not path.exists():
         return []
+    return _database(path, os.R_OK | os.W_OK, "read and written")
+
+
+def readable(path: Path) -> list[Finding]:
+    """The file is there, and a database or empty."""
+    if not path.exists():
+        return [Finding("refuse", f"the file {path} does not exist", "look at SOURCE: sqlite:///file.db")]
+    return _database(path, os.R_OK, "read")
+
+
+def _database(path: Path, rights: int, used: str) -> list[Finding]:
     if not path.is_file():
         return [Finding("refuse", f"{path} is not a file", "name another file")]
-    if not os.access(path, os.R_OK | os.W_OK):
-        return [Finding("refuse", f"the file {path} cannot be read and written", "give this user the right to")]
+    if not os.access(path, rights):
+        return [Finding("refuse", f"the file {path} cannot be {used}", "give this user the right to")]
     with path.open("rb") as handle:
         header = handle.read(len(HEADER))
     if header and header != HEADER:

@@ -43,6 +43,24 @@ class RunnerLock:
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, json.dumps({**me, "since": time.time()}).encode(), 0)
 
+    def held(self) -> bool:
+        """Has a process the lock now? Takes nothing, makes nothing."""
+        try:
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+
+    def remove(self) -> None:
+        """The stream is gone: so is its lock file. Whoever opened it before meets the fence."""
+        self.path.unlink(missing_ok=True)
+
     def _try(self, seconds: float) -> bool:
         """Take the lock, within so many seconds."""
         assert self._handle is not None

@@ -7,17 +7,19 @@ import logging
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
 from replicator.engine import Endpoint, Finding
 from replicator.engines.sqlite import checks
-from replicator.engines.sqlite.catalog import DIALECT, SqliteStructure
+from replicator.engines.sqlite.connect import uri
+from replicator.engines.sqlite.failures import code_of, translate, violation
 from replicator.engines.sqlite.lock import RunnerLock
+from replicator.engines.sqlite.statements import DIALECT
+from replicator.engines.sqlite.structure import SqliteStructure
 from replicator.engines.sqlite.types import storage
-from replicator.errors import CannotApply, ReplicatorError, Retryable
-from replicator.sql.applier import SqlApplier, Violation
+from replicator.errors import CannotApply
+from replicator.sql.applier import SqlApplier
 from replicator.sql.connect import Session
 from replicator.sql.ledger import SqlLedger
 
@@ -46,10 +48,24 @@ class SqliteTarget:
         self._file: tuple[int, int] | None = None
         self._cancelled = False
 
+    def look(self) -> bool:
+        if not self.path.exists():
+            return False
+        self._attach(f"file:{uri(self.path)}?mode=ro")
+        return True
+
+    def held(self, name: str) -> bool:
+        return RunnerLock(self.path, name).held()
+
+    def forget(self) -> None:
+        self.ledger.forget()
+        assert self._lock is not None
+        self._lock.remove()
+
     def findings(self) -> list[Finding]:
         found = checks.version() + checks.file(self.path)
         if not found and self._session is None:
-            self._attach(":memory:" if not self.path.exists() else f"file:{_uri(self.path)}?mode=ro")
+            self._attach(":memory:" if not self.path.exists() else f"file:{uri(self.path)}?mode=ro")
         return found
 
     def open(self, name: str) -> None:
@@ -57,7 +73,7 @@ class SqliteTarget:
         self.close()
         self._lock = RunnerLock(self.path, name)
         self._lock.acquire()
-        self._attach(f"file:{_uri(self.path)}?mode=rwc")
+        self._attach(f"file:{uri(self.path)}?mode=rwc")
         assert self._session is not None
         with self._session.translated():
             for pragma in PRAGMAS:
@@ -89,10 +105,10 @@ class SqliteTarget:
             else:
                 self._begin_writing(connection)
 
-        self._session = Session(engine, _translate)
+        self._session = Session(engine, translate)
         self.ledger = SqlLedger(self._session, schemas=False)
         self.structure = SqliteStructure(self._session, self.ledger)
-        self.applier = SqlApplier(self._session, self.ledger, DIALECT, storage, _violation)
+        self.applier = SqlApplier(self._session, self.ledger, DIALECT, storage, violation)
 
     def _begin_writing(self, connection: sa.Connection) -> None:
         """Waits for other writers, since nothing is written yet: a copy that gave up its snapshot for every backup
@@ -105,7 +121,7 @@ class SqliteTarget:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 return
             except sa.exc.OperationalError as error:
-                busy = error.orig is not None and (_code(error.orig) or 0) & 0xFF == sqlite3.SQLITE_BUSY
+                busy = error.orig is not None and (code_of(error.orig) or 0) & 0xFF == sqlite3.SQLITE_BUSY
                 waited = time.monotonic() - began
                 if not busy or self._cancelled or waited >= self._session.patience_s:
                     raise
@@ -141,75 +157,3 @@ class SqliteTarget:
             self._lock.release()
             self._lock = None
         self._file = None
-
-
-def _uri(path: Path) -> str:
-    """A path in a `file:` URI, with what means something there escaped."""
-    text = str(path.absolute())
-    return text.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-_RETRY = {
-    sqlite3.SQLITE_BUSY: "another process is writing to the file",
-    sqlite3.SQLITE_LOCKED: "the database is locked",
-    sqlite3.SQLITE_FULL: "target out of space (SQLITE_FULL)",
-    sqlite3.SQLITE_IOERR: "the disk failed (SQLITE_IOERR)",
-    sqlite3.SQLITE_INTERRUPT: "the statement was interrupted",
-    sqlite3.SQLITE_PROTOCOL: "the file's locks are contended (SQLITE_PROTOCOL)",
-}
-_STOP = {
-    sqlite3.SQLITE_READONLY: (
-        "the file cannot be written (SQLITE_READONLY)",
-        "give this user the right to write it",
-    ),
-    sqlite3.SQLITE_CANTOPEN: (
-        "the file cannot be opened (SQLITE_CANTOPEN)",
-        "check the directory and its rights",
-    ),
-    sqlite3.SQLITE_CORRUPT: (
-        "the file is damaged (SQLITE_CORRUPT)",
-        "restore it from a backup, then start again",
-    ),
-    sqlite3.SQLITE_NOTADB: ("the file is not an SQLite database (SQLITE_NOTADB)", "name another file"),
-    sqlite3.SQLITE_TOOBIG: (
-        "a row is larger than SQLite holds (SQLITE_TOOBIG)",
-        "leave the table out with --exclude",
-    ),
-    sqlite3.SQLITE_MISMATCH: (
-        "a value does not have the column's type (SQLITE_MISMATCH)",
-        "check the target's table",
-    ),
-}
-
-
-def _code(error: BaseException) -> int | None:
-    code: Any = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else int(code)
-
-
-def _translate(error: BaseException) -> ReplicatorError | None:
-    """By https://www.sqlite.org/rescode.html: the low byte is the kind."""
-    code = _code(error)
-    if code is None:
-        return None
-    kind = code & 0xFF
-    if kind in _RETRY:
-        return Retryable(f"SQLite: {_RETRY[kind]}")
-    if kind in _STOP:
-        what, remedy = _STOP[kind]
-        return CannotApply(f"SQLite: {what}", remedy=remedy)
-    return CannotApply(f"SQLite: {error}", remedy="the position is kept; mend the cause and start again")
-
-
-_UNIQUE = {
-    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
-    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
-    sqlite3.SQLITE_CONSTRAINT_ROWID,
-}
-
-
-def _violation(error: BaseException) -> Violation | None:
-    code = _code(error)
-    if code is None or code & 0xFF != sqlite3.SQLITE_CONSTRAINT:
-        return None
-    return "unique" if code in _UNIQUE else "other"

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
+from replicator.engines.sqlite import declared
 from replicator.errors import Refused
 from replicator.model.datatypes import (
     Array,
@@ -46,11 +47,13 @@ def storage(column: Column, policies: dict[str, str]) -> Storage:
     """The storage of a column, by its type and the policies chosen for it.
 
     `as = "text"`: the canonical text, for any type but bytes. `nan = "null"` and `negative_zero = "zero"`: for
-    floating-point columns. Raises Refused for a policy that the column's type does not have.
+    floating-point columns. Raises Refused for a policy that the column's type does not have. A column from SQLite is
+    declared as it is there, has no policies, and takes every value as it is.
     """
     kind = column.type
+    own = declared.split(column.native)
     allowed = {"nan", "negative_zero", "as"} if isinstance(kind, Float) else {"as"}
-    if isinstance(kind, Bytes):
+    if isinstance(kind, Bytes) or own:
         allowed = set()
     for policy in policies:
         if policy not in allowed:
@@ -58,9 +61,18 @@ def storage(column: Column, policies: dict[str, str]) -> Storage:
                 f"column {column.name} ({column.native_name}) has no policy {policy!r}",
                 remedy="it may have " + (", ".join(sorted(allowed)) or "none"),
             )
+    if own:
+        return _as_declared(column, *own)
     if policies.get("as") == "text":
         return Storage("TEXT", None, _canonical_text)
     return _by_type(kind, policies)
+
+
+def _as_declared(column: Column, text: str, strict: bool) -> Storage:
+    try:
+        return Storage(declared.written(text), strict=strict)
+    except Refused as error:
+        raise Refused(f"column {column.name}: {error.what}", remedy=error.remedy) from None
 
 
 def _by_type(kind: DataType, policies: dict[str, str]) -> Storage:

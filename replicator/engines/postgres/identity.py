@@ -1,0 +1,103 @@
+"""Can the log say which row a change belongs to? A table's replica identity, and its partitions'.
+
+https://www.postgresql.org/docs/current/logical-replication-publication.html#LOGICAL-REPLICATION-PUBLICATION-REPLICA-IDENTITY
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from psycopg2.extensions import connection as SqlConnection
+
+from replicator.engine import Finding
+from replicator.engines.postgres.connect import query
+from replicator.engines.postgres.names import quote_table
+from replicator.model.schema import Name
+from replicator.model.stream import Followed
+
+_IDENTITIES = """
+SELECT c.oid::text, c.relkind, c.relreplident,
+       (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
+       ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
+             WHERE c.relkind = 'p' AND t.isleaf AND l.relkind = 'r' AND l.relreplident <> c.relreplident ORDER BY 1),
+       ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
+             WHERE c.relkind = 'p' AND t.isleaf AND (l.relkind NOT IN ('r', 'p') OR l.relpersistence <> 'p')
+             ORDER BY 1)
+FROM pg_class c WHERE c.oid = ANY(%s)
+"""
+
+
+def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[Finding]:
+    rows = {row[0]: row[1:] for row in query(connection, _IDENTITIES, ([int(f.table.id) for f in tables],))}
+    for followed in tables:
+        table, only_inserts = followed.table, followed.options.insert_only
+        if table.id not in rows:
+            continue  # dropped meanwhile: reading it says so
+        kind, identity, primary, other_leaves, not_logged = rows[table.id]
+        if not only_inserts:
+            if why := _unusable(identity, bool(table.key), bool(primary)):
+                yield _no_identity(table.name, why)
+            elif not table.key:
+                yield _scans(followed)
+            if other_leaves:
+                yield _mixed(table.name, other_leaves)
+        if not_logged:
+            yield _not_logged(table.name, not_logged)
+        if kind == "p":
+            yield Finding(
+                "warn",
+                f"{table.name} is partitioned: TRUNCATE, DETACH and DROP of a single partition are not in the log, and "
+                "its rows stay at the target; TRUNCATE of the whole table is",
+            )
+
+
+def _unusable(identity: str, has_key: bool, has_primary: bool) -> str:
+    """Why updates and deletes could not be followed; empty where they can be."""
+    if identity == "n":
+        return "its replica identity is NOTHING"
+    if identity == "i" and not has_key:
+        return "its replica identity index is gone"
+    if identity == "d" and not has_key:
+        return "its primary key is deferrable or has a generated column" if has_primary else "it has no primary key"
+    return ""
+
+
+def _no_identity(name: Name, why: str) -> Finding:
+    return Finding(
+        "refuse",
+        f"{name} has no usable replica identity: {why}; "
+        f"updates on {name} would fail on the source once it is published",
+        f"ALTER TABLE {quote_table(name)} ADD PRIMARY KEY (...), "
+        f"or ALTER TABLE {quote_table(name)} REPLICA IDENTITY FULL, "
+        f"or follow its inserts alone: --insert-only '{name}', or leave it out: --exclude '{name}'",
+    )
+
+
+def _scans(followed: Followed) -> Finding:
+    name = followed.table.name
+    what = f"{name} has no key, and its rows are found by all of their columns"
+    if followed.options.digest_column:
+        return Finding("note", f"{what}, by the indexed digest")
+    return Finding(
+        "warn",
+        f"{what}: each update and delete reads the whole target table",
+        f"ALTER TABLE {quote_table(name)} ADD PRIMARY KEY (...); or, for a target table that we make, an indexed "
+        "digest of the row: digest_column = true" + f" under [table_options.'{name}']",
+    )
+
+
+def _mixed(name: Name, partitions: Sequence[str]) -> Finding:
+    return Finding(
+        "refuse",
+        f"partitions of {name} have another replica identity than {name} itself: {', '.join(partitions)}",
+        f"ALTER TABLE {partitions[0]} REPLICA IDENTITY, to the one of {quote_table(name)}",
+    )
+
+
+def _not_logged(name: Name, partitions: Sequence[str]) -> Finding:
+    return Finding(
+        "refuse",
+        f"{name} has unlogged or foreign partitions, whose changes are not in the log: {', '.join(partitions)}",
+        f"ALTER TABLE {quote_table(name)} DETACH PARTITION {partitions[0]}; an unlogged one: ALTER TABLE "
+        f"{partitions[0]} SET LOGGED; or leave the table out: --exclude '{name}'",
+    )

@@ -1,0 +1,43 @@
+"""What the user asked for single tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from replicator.model.schema import Name
+from replicator.model.selection import matches, qualify
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How one table is followed.
+
+    `insert_only`: its updates and deletes at the source are not followed, so it needs no key. `digest_column`: its
+    target table gets an indexed digest of each row, by which a row of a table without a key is found without reading
+    them all.
+    """
+
+    insert_only: bool = False
+    digest_column: bool = False
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """`by_table`: options by `schema.table`. `insert_only`: patterns as in a selection."""
+
+    by_table: Mapping[str, TableOptions] = field(default_factory=dict)
+    insert_only: tuple[str, ...] = ()
+
+    def of(self, name: Name, default_schema: str) -> TableOptions:
+        named = {qualify(key, default_schema): options for key, options in self.by_table.items()}
+        found = named.get(str(name), TableOptions())
+        if matches(self.insert_only, name, default_schema):
+            return TableOptions(insert_only=True, digest_column=found.digest_column)
+        return found
+
+    def idle(self, names: Collection[Name], default_schema: str) -> list[str]:
+        """Names and patterns that fit no table: a slip of the pen would otherwise change nothing, and be believed."""
+        followed = {str(name) for name in names}
+        unknown = [key for key in self.by_table if qualify(key, default_schema) not in followed]
+        return unknown + [p for p in self.insert_only if not any(matches((p,), n, default_schema) for n in names)]

@@ -1,0 +1,101 @@
+"""`drop`: remove what a stream or a backfill has made: at the source, in the ledger, and the copied tables if asked.
+
+The source comes first: only the ledger knows what its objects are called. Where it cannot be reached, the ledger stays,
+so that a later `drop` finds its way; the statements are printed for somebody to run them there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from replicator.engine import Objects, Target
+from replicator.errors import Fenced, LoginRefused, PositionLost, Refused, Retryable
+from replicator.model.stream import Followed, Identity, StreamState
+from replicator.pipeline.options import End
+
+log = logging.getLogger("replicator")
+
+
+@dataclass
+class Dropped:
+    """`left`: statements for a person to run at the source, and why they could not be run. `tables`: what stays."""
+
+    removed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    why: str = ""
+    tables: list[str] = field(default_factory=list)
+
+
+def drop(
+    source: End,
+    target: End,
+    name: str,
+    *,
+    tables: bool,
+    leave_source: bool,
+    agreed: Callable[[Sequence[Followed]], bool],
+) -> Dropped:
+    """`tables`: drop the copied tables too, those that we made, if `agreed` says so. `leave_source`: never mind what
+    stays at the source.
+
+    Raises Refused where the stream belongs to another source, Fenced where it is running.
+    """
+    outcome = Dropped()
+    with closing(target.engine.target(target.endpoint)) as end:
+        known = end.ledger.peek(name) if end.look() else None
+        if known is None:
+            _strays(source, name, outcome)
+            return outcome
+        made = [followed for followed in known.tables.values() if followed.made] if tables else []
+        if made and not agreed(made):
+            raise Refused("nothing was dropped: the copied tables were asked for, and not agreed to")
+        end.open(name)
+        named = Objects(known.identity.publication, known.identity.slot)
+        state = end.ledger.claim(name, known.source, named, ())
+        _at_source(source, state, outcome)
+        if not outcome.left or leave_source:
+            _at_target(end, state, made, outcome)
+    return outcome
+
+
+def _strays(source: End, name: str, outcome: Dropped) -> None:
+    """Without a ledger nobody can tell whose they are: they are named, and left."""
+    if not source.engine.capabilities.reads_log:
+        return
+    try:
+        with closing(source.engine.source(source.endpoint, log.warning)) as end:
+            outcome.left = end.strays(name)
+    except (Retryable, LoginRefused) as error:
+        outcome.left, outcome.why = source.engine.removal(Identity(name, "*")), error.what
+    else:
+        outcome.why = f"the target keeps nothing of a stream {name!r}, so whether these were its own nobody can tell"
+
+
+def _at_source(source: End, state: StreamState, outcome: Dropped) -> None:
+    if state.phase == "backfill":
+        return
+    try:
+        with closing(source.engine.source(source.endpoint, log.warning)) as end:
+            try:
+                end.recognise(state.source)
+            except PositionLost:
+                pass  # another server behind the same URL: what has our uid in its name is still ours
+            try:
+                outcome.removed += end.drop(state.identity)
+            except Fenced:
+                raise
+            except Refused as error:
+                outcome.left, outcome.why = source.engine.removal(state.identity), error.what
+    except (Retryable, LoginRefused) as error:
+        outcome.left, outcome.why = source.engine.removal(state.identity), error.what
+
+
+def _at_target(end: Target, state: StreamState, made: Sequence[Followed], outcome: Dropped) -> None:
+    end.structure.drop(made)
+    outcome.removed += [f"target table {followed.target.name}" for followed in made]
+    outcome.tables = [f.target.name for f in state.tables.values() if f not in made and f.phase != "chosen"]
+    end.forget()
+    outcome.removed.append(f"the bookkeeping of {state.identity.name!r} at the target")

@@ -174,8 +174,9 @@ def backfill(file: Path | None, verbose: bool, restart: bool, **given: Any) -> N
     source, target = _ends(settings)
     options = replace(_asked(settings, target), restart=restart, give_up_s=settings.give_up_after or ONE_SHOT_S)
     with copy_report() as report:
-        tables = Backfill(source, target, options, stop, report).run()
-    printing.backfilled(tables)
+        command = Backfill(source, target, options, stop, report)
+        tables = command.run()
+    printing.backfilled(tables, command.copied)
 
 
 @main.command()

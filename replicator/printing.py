@@ -41,11 +41,14 @@ def checked(found: Checked, verb: str) -> None:
     click.echo(f"{'ready' if found.ready else 'not ready'}: {len(found.tables)} tables to be {verb}; {said}")
 
 
-def backfilled(tables: Sequence[Followed]) -> None:
-    """Raises Unfinished where the tables are of different times."""
+def backfilled(tables: Sequence[Followed], copied: int) -> None:
+    """`copied`: how many this run has copied. Raises Unfinished where the tables are of different times."""
     times = sorted({followed.as_of or "an unknown time" for followed in tables})
     if len(times) == 1:
-        click.echo(f"copied {len(tables)} tables, as of {times[0]}")
+        if copied:
+            click.echo(f"copied {len(tables)} tables, as of {times[0]}")
+        else:
+            click.echo(f"nothing to copy: {len(tables)} tables are complete, as of {times[0]}; --restart copies anew")
         return
     for followed in sorted(tables, key=lambda each: (each.as_of or "", each.table.name)):
         click.echo(f"{followed.as_of}  {followed.table.name}")

@@ -25,7 +25,9 @@ log = logging.getLogger("replicator")
 
 
 class Backfill(Run[CopySource]):
-    """`run` returns the tables, each with the time (`as_of`) that its copy shows."""
+    """`run` returns the tables, each with the time (`as_of`) that its copy shows. `copied`: how many this run copied."""
+
+    copied = 0
 
     def __init__(self, source: End, target: End, options: Options, stop: Stop, report: Report) -> None:
         super().__init__(source, target, options, stop, report)
@@ -78,7 +80,9 @@ class Backfill(Run[CopySource]):
         snapshot = source.view()
         try:
             target.structure.create(pending, reshaped(state, pending))
-            self._note(copy(snapshot, target, pending, self._report, self._stop, self._pulse))
+            done = copy(snapshot, target, pending, self._report, self._stop, self._pulse)
+            self.copied += len(done)
+            self._note(done)
         finally:
             snapshot.close()
 

@@ -21,6 +21,7 @@ from replicator.pipeline.options import Options
 
 NEW = ("chosen", "returning")
 PENDING = (*NEW, "copying")
+SHOWN = 20
 RESTART = "copy all anew: replicator backfill SOURCE TARGET --restart"
 Ready = Callable[[Sequence[Followed]], list[Finding]]
 """What the command asks of the source for tables whose copy is to begin."""
@@ -44,8 +45,10 @@ def choose(
     listing = catalog.tables(options.selection, options.policies)
     landing = options.selection.land((t.name for t in listing.tables), catalog.default_schema, places)
     if not listing.tables and not any(finding.level == "refuse" for finding in listing.findings):
+        left_out = "".join(f"; {finding.what}" for finding in listing.findings[:SHOWN])
         raise Refused(
-            "no table matches", remedy=f"look at --table and --exclude; the default is {catalog.default_schema}.*"
+            f"no table matches{left_out}",
+            remedy=f"look at --table and --exclude; the default is {catalog.default_schema}.*",
         )
     kept = known.tables if known is not None and known.phase != "preparing" else {}
     chosen = Choice(

@@ -17,7 +17,7 @@ def admit(findings: Iterable[Finding]) -> None:
     for finding in findings:
         if finding.level == "refuse":
             refusals.append(finding)
-        else:
+        elif finding.level == "warn":
             log.warning("%s%s", finding.what, f" (remedy: {finding.remedy})" if finding.remedy else "")
     if not refusals:
         return

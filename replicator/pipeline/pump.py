@@ -71,6 +71,8 @@ class Pump:
                 if batch is not None:
                     self._apply(batch)
                 self._beat()
+            if self._until is not None and not self._stop.requested:
+                self._pulse.say(self._target.ledger, head=str(self._until), lag_seconds=0.0)
         finally:
             with self._changed:
                 self._ending = True

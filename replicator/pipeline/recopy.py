@@ -72,13 +72,35 @@ class Recopy(Sync):
     def _again(self, source: Source, target: Target, known: StreamState) -> tuple[list[Followed], list[Name]]:
         """The stream's tables, those to copy as `returning`; and those that are gone from the source."""
         followed = {name: old for name, old in known.tables.items() if old.phase != "left"}
-        wanted = self._matching(source, known, followed)
-        self._wanted = wanted = wanted or frozenset(followed)
+        listing = source.catalog.tables(Exactly(places={name: name for name in followed}), {})
+        there = {table.name: table for table in listing.tables}
+        wanted = self._matching(source, known, followed) or frozenset(followed)
+        gone = sorted(wanted.difference(there))
+        if gone and self._options.recopy:
+            raise Refused(
+                f"not at the source any more: {', '.join(map(str, gone))}",
+                remedy=f"follow the others: replicator sync SOURCE TARGET --exclude '{gone[0]}'",
+            )
+        for name in gone:
+            log.warning("%s is gone from the source, and not followed any more; its copy stays as it is", name)
+        self._wanted = wanted.intersection(there)
+        # What else is gone from the source is left for `sync` to stop at.
+        others = [
+            replace(old, table=there[name]) if old.phase in PENDING else old
+            for name, old in followed.items()
+            if name in there and name not in wanted
+        ]
+        return self._chosen(source, target, known, followed) + others, gone
+
+    def _chosen(
+        self, source: Source, target: Target, known: StreamState, followed: Mapping[Name, Followed]
+    ) -> list[Followed]:
+        again = {name: followed[name] for name in self._wanted}
         options = replace(
             self._options,
-            selection=Exactly(places={name: followed[name].target for name in wanted}),
-            policies={name: followed[name].policies for name in wanted if followed[name].policies},
-            wishes=Wishes({str(name): followed[name].options for name in wanted}),
+            selection=Exactly(places={name: old.target for name, old in again.items()}),
+            policies={name: old.policies for name, old in again.items() if old.policies},
+            wishes=Wishes({str(name): old.options for name, old in again.items()}),
             restart=True,
         )
 
@@ -88,16 +110,7 @@ class Recopy(Sync):
 
         choice = choose(source, target, self._target_end.engine.places, options, known, ready)
         admit(choice.findings)
-        gone = sorted(wanted - {each.table.name for each in choice.tables})
-        if gone and self._options.recopy:
-            raise Refused(
-                f"not at the source any more: {', '.join(map(str, gone))}",
-                remedy=f"follow the others: replicator sync SOURCE TARGET --exclude '{gone[0]}'",
-            )
-        for name in gone:
-            log.warning("%s is gone from the source, and not followed any more; its copy stays as it is", name)
-        self._wanted = wanted - set(gone)
-        return choice.tables + self._others(source, known, set(followed) - wanted), gone
+        return choice.tables
 
     def _matching(self, source: Source, known: StreamState, followed: Collection[Name]) -> frozenset[Name]:
         if not self._options.recopy:
@@ -115,18 +128,6 @@ class Recopy(Sync):
                     remedy=f"stream {known.identity.name!r} follows " + ", ".join(sorted(map(str, followed))[:20]),
                 )
         return frozenset(name for name in followed if matches(self._options.recopy, name, schema))
-
-    def _others(self, source: Source, known: StreamState, names: set[Name]) -> list[Followed]:
-        """As the ledger has them; a copy that has not ended goes by the source's present shape. What is gone from the
-        source is left for `sync` to stop at."""
-        if not names:
-            return []
-        there = source.catalog.tables(Exactly(places={name: name for name in names}), {}).tables
-        return [
-            replace(old, table=table) if old.phase in PENDING else old
-            for table in there
-            if (old := known.tables[table.name])
-        ]
 
     def _guarded(self, state: StreamState, tables: Sequence[Followed]) -> Mapping[Name, Followed]:
         """The log is checked by its position alone: a table that it has lost is a reason to be here."""

@@ -170,10 +170,11 @@ class SqlApplier:
             "update": "the update found no such row at the target, or another row has its unique value",
             "delete": "the delete found no such row at the target",
         }[objection.op]
-        return Conflict(
-            f"{where}: {what}; somebody else has written to the target",
-            remedy="make the target's row what the source's was, or copy the table anew; the position is kept",
-        )
+        why, remedy = "somebody else has written to the target", "make the target's row what the source's was"
+        if self._followed[objection.table.name].options.insert_only:
+            why = "its updates and deletes are not followed (insert_only), so the source may have used the key again"
+            remedy = "take the old row out of the target, or follow the table whole"
+        return Conflict(f"{where}: {what}; {why}", remedy=f"{remedy}, or copy the table anew; the position is kept")
 
     # Three ways of writing one table's runs
 

@@ -73,6 +73,20 @@ class Pair:
         self._running.append(running)
         return running
 
+    def run(
+        self, command: str, *args: str, code: int = 0, failpoint: str | None = None, timeout: float = 120.0
+    ) -> str:
+        """Run another command on both ends to its end, which must be `code`; return all that it printed."""
+        self.hand_over()
+        ends = [self.target] if command == "status" else [self.url, self.target]
+        named = () if self.name == "default" else ("--name", self.name)
+        with run_replicator([command, *ends, *named, *args], None, failpoint) as running:
+            self._running.append(running)
+            ended = running.wait(timeout)
+            output = running.stdout() + running.stderr()
+        assert ended == code, f"{command} ended with {ended}, not {code}:\n{output[-4000:]}"
+        return output
+
     def once(
         self,
         *args: str,

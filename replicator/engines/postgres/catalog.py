@@ -16,7 +16,8 @@ from replicator.model.schema import Column, Name, Table, UniqueIndex
 from replicator.model.selection import Selection
 
 _RELATIONS = """
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relispartition
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
+       CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (n.nspname NOT LIKE 'pg\\_%%' OR n.nspname LIKE 'pg\\_temp\\_%%')
   AND n.nspname <> 'information_schema'
@@ -44,6 +45,7 @@ LEFT JOIN pg_depend d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND
 LEFT JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid
 WHERE t.oid = ANY(%s)
 """
+_PERSISTENCES = {"u": "unlogged, and not in the log", "t": "temporary, and not in the log"}
 _KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
@@ -56,17 +58,22 @@ class PostgresCatalog:
     def tables(self, selection: Selection, policies: Policies) -> Listing:
         findings: list[Finding] = []
         chosen: dict[int, tuple[Name, str]] = {}
-        for oid, schema, own, kind, persistence, identity, leaf in query(self._connection, _RELATIONS):
+        partitions: dict[Name, int] = {}
+        for oid, schema, own, kind, persistence, identity, root in query(self._connection, _RELATIONS):
             name = Name(schema, own)
             # Somebody's temporary table has a schema of his session; it would be looked for where his others are.
             searched = Name(self.default_schema, own) if persistence == "t" else name
-            if leaf or not selection.includes(searched, self.default_schema):
-                continue  # a partition comes with its root
-            left_out = _KINDS.get(kind) or {"u": "unlogged", "t": "temporary"}.get(persistence)
+            if not selection.includes(searched, self.default_schema):
+                continue
+            if root is not None:
+                partitions[name] = root  # it comes with its root
+                continue
+            left_out = _KINDS.get(kind) or _PERSISTENCES.get(persistence)
             if left_out:
-                findings.append(Finding("warn", f"{name} is left out: it is {left_out}, and the log does not carry it"))
+                findings.append(Finding("warn", f"{name} is left out: it is {left_out}"))
             else:
                 chosen[oid] = name, identity
+        findings += self._rootless({name: root for name, root in partitions.items() if root not in chosen})
         oids = list(chosen)
         columns = _grouped(query(self._connection, _COLUMNS, (oids,)))
         indexes = _grouped(query(self._connection, _INDEXES, (oids,)))
@@ -90,6 +97,23 @@ class PostgresCatalog:
 
     def left_out(self, tables: Sequence[Table]) -> list[Finding]:
         return left_out.findings(self._connection, tables)
+
+    def _rootless(self, partitions: Mapping[Name, int]) -> list[Finding]:
+        found = (
+            query(
+                self._connection,
+                "SELECT oid, oid::regclass::text FROM pg_class WHERE oid = ANY(%s)",
+                (list(partitions.values()),),
+            )
+            if partitions
+            else []
+        )
+        roots = dict(found)
+        return [
+            Finding("warn", f"{name} is left out: it is a partition of {roots[root]}, and is followed with it alone")
+            for name, root in partitions.items()
+            if root in roots
+        ]
 
     def _types(self, oids: Iterable[int]) -> dict[int, PgType]:
         """These types and all that they are made of."""

@@ -31,6 +31,8 @@ def _plain(field: str) -> str:
 
 def rows(lines: Sequence[str], converters: Sequence[FromText | None]) -> list[Row]:
     """Rows as canonical values. Raises ValueError from a converter."""
+    if not converters:
+        return [()] * len(lines)  # an empty line is a row of a table without columns
     converting = [(i, convert) for i, convert in enumerate(converters) if convert is not None]
     result: list[Row] = []
     for line in lines:

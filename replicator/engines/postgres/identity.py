@@ -18,6 +18,7 @@ from replicator.model.stream import Followed
 _IDENTITIES = """
 SELECT c.oid::text, c.relkind, c.relreplident,
        (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
+       (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident),
        ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
              WHERE c.relkind = 'p' AND t.isleaf AND l.relkind = 'r' AND l.relreplident <> c.relreplident ORDER BY 1),
        ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
@@ -33,9 +34,9 @@ def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[
         table, only_inserts = followed.table, followed.options.insert_only
         if table.id not in rows:
             continue  # dropped meanwhile: reading it says so
-        kind, identity, primary, other_leaves, not_logged = rows[table.id]
+        kind, identity, primary, indexed, other_leaves, not_logged = rows[table.id]
         if not only_inserts:
-            if why := _unusable(identity, bool(table.key), bool(primary)):
+            if why := _unusable(identity, bool(table.key), bool(primary), bool(indexed)):
                 yield _no_identity(table.name, why)
             elif not table.key:
                 yield _scans(followed)
@@ -43,6 +44,12 @@ def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[
                 yield _mixed(table.name, other_leaves)
         if not_logged:
             yield _not_logged(table.name, not_logged)
+        if kind == "p" and only_inserts:
+            yield Finding(
+                "warn",
+                f"{table.name} is partitioned: an update that moves a row to another partition is in the log as a "
+                "delete and an insert, and the insert is followed",
+            )
         if kind == "p":
             yield Finding(
                 "warn",
@@ -51,12 +58,14 @@ def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[
             )
 
 
-def _unusable(identity: str, has_key: bool, has_primary: bool) -> str:
+def _unusable(identity: str, has_key: bool, has_primary: bool, has_index: bool) -> str:
     """Why updates and deletes could not be followed; empty where they can be."""
     if identity == "n":
         return "its replica identity is NOTHING"
     if identity == "i" and not has_key:
-        return "its replica identity index is gone"
+        return (
+            "its replica identity index has a generated column" if has_index else "its replica identity index is gone"
+        )
     if identity == "d" and not has_key:
         return "its primary key is deferrable or has a generated column" if has_primary else "it has no primary key"
     return ""

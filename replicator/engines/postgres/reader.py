@@ -29,6 +29,12 @@ PRESS_S = 1.0
 RECHECK_S = 10.0
 ANSWER_S = 30.0
 """After how long a server that does not answer a small question is taken for gone."""
+_KEY_GONE = """
+SELECT EXISTS (SELECT FROM pg_class WHERE oid = %(oid)s) AND NOT EXISTS (
+  SELECT FROM pg_index i WHERE indrelid = %(oid)s AND indisvalid AND indimmediate AND (indisprimary OR indisreplident)
+    AND ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = indrelid
+              AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1])) <@ %(key)s::text[])
+"""
 
 
 class PostgresReader:
@@ -150,8 +156,12 @@ class PostgresReader:
             failpoints.hit("txn_read")
             self._builder.commit(Lsn(commit.end_lsn), commit.committed_at, self._xid)
         elif kind == 82:  # R
-            self._relations.announce(pgoutput.relation(message))
+            relation = pgoutput.relation(message)
+            self._relations.announce(relation)
             self._oid = -1
+            plan = self._relations.plans[relation.oid]
+            if relation.identity == "f" and isinstance(plan, RowPlan) and plan.table.key and not plan.insert_only:
+                self._relations.plans[relation.oid] = self._still_keyed(plan)
         elif kind == 84:  # T
             self._truncate(message)
         elif kind not in (89, 79, 77):  # Y type, O origin, M logical message: nothing to apply
@@ -159,6 +169,22 @@ class PostgresReader:
                 f"a pgoutput message of type {kind} is not understood (in the transaction at {Lsn(self._final_lsn)})",
                 remedy="the position is kept; report this with the server's version",
             )
+
+    def _still_keyed(self, plan: RowPlan) -> RowPlan | ReplicatorError:
+        """Whole old rows tell nothing of a primary key: without it one key may have many rows, and ours is one of them.
+
+        The catalog may be later than the log: a key that has gone since then stops the stream a little too early.
+        """
+        connection = self._connection()
+        with answered_in(ANSWER_S, connection):
+            gone = query(connection, _KEY_GONE, {"oid": int(plan.table.id), "key": list(plan.table.key)})[0][0]
+        if not gone:
+            return plan
+        return SchemaChanged(
+            f"{plan.table.name}: its replica identity is FULL, and its primary key ({', '.join(plan.table.key)}), by "
+            "which its rows are found, is gone",
+            remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{plan.table.name}'",
+        )
 
     def _plan_for(self, message: bytes) -> RowPlan | None:
         """How to read this row; None where it is not for us, or its table's copy has it already."""
@@ -207,6 +233,8 @@ class PostgresReader:
             if not plan.table.key and not whole:
                 raise self._no_old_row(plan)
             key = tuple([old[i] for i in plan.key_at])
+            if None in key and plan.table.key:
+                raise self._other_key(plan)
             if MISSING in values:
                 have = range(len(values)) if whole else plan.key_at
                 for i in have:
@@ -226,6 +254,8 @@ class PostgresReader:
         if not plan.table.key and message[5] != 79:
             raise self._no_old_row(plan)
         key: Row = tuple([old[i] for i in plan.key_at])
+        if None in key and plan.table.key:
+            raise self._other_key(plan)
         self._builder.row(plan.table, "delete", None, key, len(message))
 
     def _truncate(self, message: bytes) -> None:
@@ -247,6 +277,15 @@ class PostgresReader:
                 f"{plan.table.name}.{column}: a value is not valid UTF-8 or not of its type's form",
                 remedy="repair the value at the source, or leave the table out with --exclude",
             ) from None
+
+    @staticmethod
+    def _other_key(plan: RowPlan) -> SchemaChanged:
+        return SchemaChanged(
+            f"{plan.table.name}: a change came without the whole old key ({', '.join(plan.table.key)}): a partition has "
+            "another replica identity than the table",
+            remedy="give the partition the replica identity of its root, and copy the table anew: replicator recopy "
+            f"SOURCE TARGET '{plan.table.name}'",
+        )
 
     @staticmethod
     def _no_old_row(plan: RowPlan) -> SchemaChanged:

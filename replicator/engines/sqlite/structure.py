@@ -133,7 +133,8 @@ class SqliteStructure:
 
 def _indexes(followed: Followed) -> Iterator[tuple[str, str]]:
     """Named by their columns, under our own prefix: names are one space with the tables' in SQLite."""
-    for index in followed.table.uniques:
+    # Of an insert-only table no delete comes, so a value that the source frees and uses again would be there twice.
+    for index in () if followed.options.insert_only else followed.table.uniques:
         name = f"_replicator_{followed.target.name}({','.join(index.columns)})"
         yield name, DDL.unique_index(followed.target, name, index.columns)
     if followed.digested:

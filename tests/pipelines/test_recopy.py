@@ -1,0 +1,149 @@
+"""`recopy`: tables of a stopped stream again, or all of them under a new slot; then `sync` goes on."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.support.pair import Pair
+
+TABLES = """
+CREATE TABLE a (id int PRIMARY KEY, v text);
+CREATE TABLE b (id int PRIMARY KEY, v text UNIQUE);
+CREATE TABLE bare (x int);
+ALTER TABLE bare REPLICA IDENTITY FULL;
+INSERT INTO a SELECT i, 'a' FROM generate_series(1, 12000) i;
+INSERT INTO b SELECT i, 'b' || i FROM generate_series(1, 300) i;
+INSERT INTO bare SELECT i % 3 FROM generate_series(1, 30) i;
+"""
+CHANGES = """
+UPDATE a SET v = 'later' WHERE id % 2 = 0; DELETE FROM a WHERE id % 5 = 0; INSERT INTO a VALUES (0, 'new');
+UPDATE b SET v = v || '!'; DELETE FROM bare WHERE ctid IN (SELECT ctid FROM bare LIMIT 3); INSERT INTO bare VALUES (9);
+"""
+
+
+@pytest.fixture
+def synced(pair18: Pair) -> Pair:
+    pair18.database.execute(TABLES)
+    pair18.once()
+    return pair18
+
+
+def spoil(pair: Pair, *statements: str) -> None:
+    with closing(sqlite3.connect(pair.path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_a_spoiled_table_is_mended_and_the_log_is_not_applied_twice(synced: Pair) -> None:
+    """Changes from before the recopy are in its snapshot; those of the other tables come from the log."""
+    synced.database.execute(CHANGES)
+    spoil(synced, "DELETE FROM a WHERE id % 3 = 0", "UPDATE bare SET x = 77")
+    before = synced.mark()
+    said = synced.run("recopy", "a", "public.bar*")
+    assert "copied again: public.a, public.bare" in said and synced.mark() == before
+    synced.database.execute("UPDATE a SET v = 'last' WHERE id = 1; INSERT INTO bare VALUES (10)")
+    synced.once()
+    synced.assert_equal()
+    assert len(synced.slots()) == 1
+
+
+@pytest.mark.parametrize("all_tables", [False, True])
+@pytest.mark.parametrize(
+    "failpoint", ["slot_created", "snapshot_exported", "chunk_before_commit", "chunk_after_commit:2"]
+)
+def test_a_recopy_that_is_killed_is_gone_on_with(synced: Pair, failpoint: str, all_tables: bool) -> None:
+    synced.database.execute(CHANGES)
+    spoil(synced, "DELETE FROM a WHERE id % 3 = 0")
+    which = ("--all",) if all_tables else ("a", "b")
+    synced.run("recopy", *which, code=-9, failpoint=f"{failpoint}=kill")
+    synced.database.execute("INSERT INTO b VALUES (1000, 'meanwhile')")
+    synced.once()
+    synced.assert_equal()
+    assert len(synced.slots()) == 1 and len(synced.publications()) == 2
+
+
+def test_a_changed_shape(synced: Pair) -> None:
+    """The stop names the command that mends it; the target table, which we made, is made anew."""
+    synced.database.execute(
+        "ALTER TABLE a ADD COLUMN n int; UPDATE a SET n = id; ALTER TABLE b DROP COLUMN v; UPDATE b SET id = -id WHERE id = 7"
+    )
+    assert "replicator recopy SOURCE TARGET 'public.a'" in synced.once(code=5)
+    synced.run("recopy", "public.a")
+    assert "replicator recopy SOURCE TARGET 'public.b'" in synced.once(code=5)
+    synced.run("recopy", "public.b")
+    synced.once()
+    synced.assert_equal()
+
+
+def test_a_table_that_was_made_again_while_another_one_is_gone(synced: Pair) -> None:
+    synced.database.execute("DROP TABLE a, bare; CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (5)")
+    said = synced.run("recopy", "a", "bare", code=3)
+    assert "not at the source any more: public.bare" in said and "--exclude" in said
+    synced.run("recopy", "a")
+    synced.once()
+    synced.assert_equal(["public.a", "public.b"])
+
+
+@pytest.mark.parametrize("lost", ["slot", "publication", "both"])
+def test_s024_a_lost_position_and_the_way_out(synced: Pair, lost: str) -> None:
+    if lost != "publication":
+        synced.database.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+    if lost != "slot":
+        synced.database.execute(f"DROP PUBLICATION {synced.publications()[0]}")
+    synced.database.execute(CHANGES)
+    said = synced.once(code=4)
+    assert "replicator recopy SOURCE TARGET --all" in said
+    assert synced.run("recopy", "a", code=4)
+    ((uid,),) = synced.rows("SELECT uid FROM _replicator_streams")
+    synced.run("recopy", "--all")
+    assert synced.rows("SELECT uid FROM _replicator_streams") != [(uid,)]
+    synced.database.execute("INSERT INTO a VALUES (-1, 'after')")
+    synced.once()
+    synced.assert_equal()
+    assert len(synced.slots()) == 1 and len(synced.publications()) == 2
+
+
+def test_what_is_followed_stays_whatever_options_are_given(synced: Pair) -> None:
+    """The selection, the places and the settings are the ledger's."""
+    synced.path.with_name("c.toml").write_text('exclude = ["public.b"]\n[map]\n"public.a" = "elsewhere"\n')
+    synced.run("recopy", "b", "--config", str(synced.path.with_name("c.toml")))
+    synced.database.execute("INSERT INTO b VALUES (2000, 'x')")
+    synced.once()
+    synced.assert_equal()
+
+
+def test_mistakes(synced: Pair) -> None:
+    assert "name the tables" in synced.run("recopy", code=2)
+    assert "name the tables" in synced.run("recopy", "a", "--all", code=2)
+    assert "no followed table matches 'c'" in synced.run("recopy", "c", code=3)
+    assert "there is no stream 'other'" in synced.run("recopy", "a", "--name", "other", code=3)
+    running = synced.following()
+    assert "is already running" in synced.run("recopy", "a", code=3)
+    assert running.running()
+
+
+def test_appended_tables_are_refused(pair18: Pair) -> None:
+    pair18.database.execute(TABLES)
+    spoil(pair18, "CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT)", "INSERT INTO a VALUES (-1, 'mine')")
+    pair18.once("--append")
+    for which in ("a", "--all"):
+        assert "cannot be copied again" in pair18.run("recopy", which, code=3)
+    assert pair18.rows("SELECT v FROM a WHERE id < 0") == [("mine",)]
+    pair18.run("recopy", "b")
+    pair18.once()
+
+
+def test_a_slot_and_a_publication_of_the_user(pair18: Pair) -> None:
+    pair18.database.execute(TABLES + "CREATE PUBLICATION mine FOR TABLE a, b, bare")
+    pair18.database.query("SELECT pg_create_logical_replication_slot('mine', 'pgoutput')")
+    config = pair18.path.with_name("c.toml")
+    config.write_text('publication = "mine"\nslot = "mine"\n')
+    pair18.once("--config", str(config))
+    pair18.database.execute(CHANGES)
+    spoil(pair18, "DELETE FROM a", "DELETE FROM b")
+    pair18.run("recopy", "a")
+    pair18.run("recopy", "--all")
+    pair18.once("--config", str(config))
+    pair18.assert_equal()
+    assert pair18.slots() == ["mine"] and pair18.publications() == ["mine"]

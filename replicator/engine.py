@@ -140,6 +140,10 @@ class Reader(Protocol):
         """
         ...
 
+    def seen(self) -> Position:
+        """Everything up to here that is for us has been read. May be called from another thread."""
+        ...
+
     def tick(self) -> None:
         """Keep the source's patience while nothing is read: sends feedback only. Cheap when it is not yet time."""
         ...

@@ -83,8 +83,8 @@ class StreamState:
 class Beat:
     """What a runner says of itself every few seconds. Times are seconds since 1970, UTC.
 
-    `lag_seconds`: by the source's clock, how old the newest applied commit is while newer ones are waiting; 0 where
-    everything is applied, None where nobody knows.
+    `lag_seconds`: how long the oldest point of the source's log that is not reached has been waiting, true to one beat;
+    0 where everything is applied, None while there is no log to follow.
     """
 
     pid: int

@@ -58,7 +58,10 @@ class Pump:
         self._failure: BaseException | None = None
         self.durable: Position | None = None
         self._in_parts = False
-        self._committed_at: float | None = None
+        self._offered: Position | None = None
+        """The mark of the last batch that was read."""
+        self._heads: deque[tuple[float, Position]] = deque()
+        """Heads of the source that are not reached yet, each with when it was seen."""
 
     def run(self, mark: Position, tables: Collection[Followed]) -> Position:
         """Apply everything after `mark`; returns the last mark when the end is reached or a stop is asked for."""
@@ -120,8 +123,6 @@ class Pump:
         self._in_parts = not batch.complete
         if isinstance(batch.mark, StreamMark):
             self.durable = batch.mark.position
-        if batch.commits:
-            self._committed_at = batch.commits[-1].committed_at
         self._report.applied(batch)
 
     def _beat(self) -> None:
@@ -135,10 +136,16 @@ class Pump:
             lag_seconds=self._lag(head),
         )
 
-    def _lag(self, head: Position) -> float | None:
-        if self.durable is not None and self.durable.covers(head):
-            return 0.0
-        return None if self._committed_at is None else max(0.0, time.time() - self._committed_at)
+    def _lag(self, head: Position) -> float:
+        """How long the oldest head that is not reached has been waiting: true to one beat, and by our clock alone."""
+        now, durable = time.monotonic(), self.durable
+        assert durable is not None
+        waiting = bool(self._queue) or (self._offered is not None and not durable.covers(self._offered))
+        reached = durable if waiting else self._reader.seen()
+        self._heads.append((now, head))
+        while self._heads and (reached.covers(self._heads[0][1]) or durable.covers(self._heads[0][1])):
+            self._heads.popleft()
+        return now - self._heads[0][0] if self._heads else 0.0
 
     # The reading side, in its own thread
 
@@ -177,6 +184,8 @@ class Pump:
                 if self._queue and self._queued + batch.size > QUEUE_BYTES and not self._ending:
                     return False
             self._queue.append(batch)
+            if isinstance(batch.mark, StreamMark):
+                self._offered = batch.mark.position
             self._queued += batch.size
             self._changed.notify_all()
             return True

@@ -77,7 +77,7 @@ class SqlLedger:
         if not sa.inspect(connection).has_table(self._t.format.name, schema=self._t.format.schema):
             return 0
         versions = connection.scalars(sa.select(self._t.format.c.version)).all()
-        if len(versions) != 1 or not 1 <= versions[0] <= FORMAT_VERSION:
+        if len(versions) != 1 or versions[0] not in range(1, FORMAT_VERSION + 1):
             raise Refused(
                 f"the bookkeeping at the target has format version {', '.join(map(str, versions)) or 'none'}, "
                 f"and this program knows versions 1 to {FORMAT_VERSION}",

@@ -12,6 +12,9 @@ from replicator.errors import Refused
 from replicator.model.schema import Name
 
 
+TOGETHER = 100
+
+
 def quote(mark: str, identifier: str) -> str:
     """An identifier between quote marks. Raises Refused for a NUL byte, which no engine can hold."""
     if "\0" in identifier or not identifier:
@@ -89,7 +92,7 @@ class Dialect:
 
     def _where_one(self, table: Name, columns: Sequence[str]) -> str:
         row_id = self.row_id(columns)
-        matches = " AND ".join(f"{self.quote(name)} {self.same} {self.parameter}" for name in columns)
+        matches = _all([f"{self.quote(name)} {self.same} {self.parameter}" for name in columns])
         where = f" WHERE {matches}" if matches else ""
         return f" WHERE {row_id} = (SELECT {row_id} FROM {self.table(table)}{where} LIMIT 1)"
 
@@ -99,6 +102,15 @@ class Dialect:
             if name not in hidden:
                 return name
         raise Refused(f"a table without a key has columns named {', '.join(self.row_ids)}: its rows have no number")
+
+
+def _all(conditions: Sequence[str]) -> str:
+    """All of them, in brackets by the hundred: an expression may be only so deep (SQLite: 1000), and each AND is one
+    deeper."""
+    if len(conditions) <= TOGETHER:
+        return " AND ".join(conditions)
+    pieces = (conditions[at : at + TOGETHER] for at in range(0, len(conditions), TOGETHER))
+    return " AND ".join(f"({' AND '.join(piece)})" for piece in pieces)
 
 
 def text_literal(value: str) -> str:

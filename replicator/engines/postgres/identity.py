@@ -19,6 +19,8 @@ _IDENTITIES = """
 SELECT c.oid::text, c.relkind, c.relreplident,
        (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
        (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident),
+       c.relreplident = 'f' AND current_setting('server_version_num')::int >= 180000 AND EXISTS (
+         SELECT FROM pg_attribute WHERE attrelid = c.oid AND attgenerated <> '' AND NOT attisdropped),
        ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
              WHERE c.relkind = 'p' AND t.isleaf AND l.relkind = 'r' AND l.relreplident <> c.relreplident ORDER BY 1),
        ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
@@ -34,10 +36,13 @@ def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[
         table, only_inserts = followed.table, followed.options.insert_only
         if table.id not in rows:
             continue  # dropped meanwhile: reading it says so
-        kind, identity, primary, indexed, other_leaves, not_logged = rows[table.id]
+        kind, identity, primary, indexed, computed, other_leaves, not_logged = rows[table.id]
         if not only_inserts:
             if why := _unusable(identity, bool(table.key), bool(primary), bool(indexed)):
                 yield _no_identity(table.name, why)
+            elif computed:
+                # PostgreSQL 18 wants the whole old row published, and those columns are not.
+                yield _no_identity(table.name, "it is FULL, and the table has generated columns", full=False)
             elif not table.key:
                 yield _scans(followed)
             if other_leaves:
@@ -71,13 +76,14 @@ def _unusable(identity: str, has_key: bool, has_primary: bool, has_index: bool) 
     return ""
 
 
-def _no_identity(name: Name, why: str) -> Finding:
+def _no_identity(name: Name, why: str, *, full: bool = True) -> Finding:
+    other = f"or ALTER TABLE {quote_table(name)} REPLICA IDENTITY FULL" if full else "and REPLICA IDENTITY DEFAULT"
     return Finding(
         "refuse",
         f"{name} has no usable replica identity: {why}; "
         f"updates on {name} would fail on the source once it is published",
         f"ALTER TABLE {quote_table(name)} ADD PRIMARY KEY (...), "
-        f"or ALTER TABLE {quote_table(name)} REPLICA IDENTITY FULL, "
+        f"{other}, "
         f"or follow its inserts alone: --insert-only '{name}', or leave it out: --exclude '{name}'",
     )
 

@@ -296,6 +296,9 @@ class PostgresReader:
 
     # What the pump asks for
 
+    def seen(self) -> Lsn:
+        return Lsn(max(self._delivered, self._wal_end))
+
     def tick(self) -> None:
         assert self._sender is not None
         self._sender.tick()

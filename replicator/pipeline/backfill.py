@@ -25,7 +25,10 @@ log = logging.getLogger("replicator")
 
 
 class Backfill(Run[CopySource]):
-    """`run` returns the tables, each with the time (`as_of`) that its copy shows. `copied`: how many this run copied."""
+    """`run` returns the tables, each with the time (`as_of`) that its copy shows.
+
+    `copied`: how many of them this run has copied.
+    """
 
     copied = 0
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from replicator.errors import Refused
 from replicator.model.schema import Name
 
-
 TOGETHER = 100
 
 

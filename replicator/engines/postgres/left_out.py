@@ -12,7 +12,8 @@ from replicator.model.schema import Table
 
 _KINDS = """
 SELECT i.indrelid::text, 'index', c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-WHERE i.indrelid = ANY(%(oids)s) AND NOT i.indisexclusion AND (NOT i.indisunique OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+WHERE i.indrelid = ANY(%(oids)s) AND NOT i.indisexclusion
+  AND (NOT i.indisunique OR i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
 UNION ALL
 SELECT conrelid::text, CASE contype WHEN 'f' THEN 'foreign key' WHEN 'c' THEN 'check' ELSE 'exclusion constraint' END,
        conname FROM pg_constraint WHERE conrelid = ANY(%(oids)s) AND contype IN ('f', 'c', 'x')

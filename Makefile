@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What pytest is asked for: make test ARGS="-k sync --all"
 ARGS ?=
+# How many tests run side by side, each worker with servers of its own; 0: one after another.
+JOBS ?= 2
 
 .PHONY: help demo test test-unit test-servers lint types bench clean
 
@@ -20,7 +22,7 @@ demo: $(VENV)/demo.stamp ## Embedded PostgreSQL to a SQLite file, live; no serve
 # Servers that cannot be installed do not stop the suite: their tests are skipped, and its last line names them.
 test: $(VENV)/dev.stamp ## Install the servers that are missing, then run all tests
 	@$(MAKE) --no-print-directory test-servers || echo "make test-servers failed (see above): testing without" >&2
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-unit: $(VENV)/dev.stamp ## Run the tests that need no server
 	$(BIN)/python -m pytest tests/unit $(ARGS)

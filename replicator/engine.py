@@ -166,7 +166,7 @@ class CopySource(Protocol):
         ...
 
     def identity(self) -> str:
-        """Which server and database this is, as text for the ledger."""
+        """Which server and database this is, for the ledger: a JSON object that has its `url`, without a password."""
         ...
 
     def recognise(self, identity: str) -> None:

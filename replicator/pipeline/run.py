@@ -65,7 +65,11 @@ class Run(Generic[AnySource]):
             raise Retryable(error.what, remedy=error.remedy) from error
 
     def _tell(self, target: Target, error: ReplicatorError) -> None:
-        """Leave the error where `status` finds it."""
-        if self._epoch is not None:
+        """Leave the error where `status` finds it. The connection may be what has failed: then nobody is told."""
+        if self._epoch is None:
+            return
+        try:
             target.applier.rollback()
             self._pulse.say(target.ledger, error=error.what)
+        except Exception as failure:
+            log.debug("the error could not be left at the target: %s", type(failure).__name__)

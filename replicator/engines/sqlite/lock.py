@@ -37,7 +37,8 @@ class RunnerLock:
     def acquire(self) -> None:
         """Raises Fenced when a live process runs the stream."""
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        if not self._try(0.0) and not self._outlast():
+        # `held` takes the lock for a moment, too: that moment is waited out.
+        if not self._try(0.3) and not self._outlast():
             return
         me = {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": socket.gethostname()}
         os.ftruncate(self._handle, 0)

@@ -112,7 +112,8 @@ def main() -> None:
 @_insert_only
 @_filled
 @click.option("--backfill", is_flag=True, help="Check for `backfill`, which needs no log, instead of `sync`.")
-def check(file: Path | None, verbose: bool, backfill: bool, **given: Any) -> None:
+@click.option("--values", is_flag=True, help="Read every row too, and look for what the target cannot hold.")
+def check(file: Path | None, verbose: bool, backfill: bool, values: bool, **given: Any) -> None:
     """Is everything ready? Every failed check prints what mends it; makes nothing.
 
     Exits with 3 where `sync` (or `backfill`) would refuse.
@@ -122,7 +123,7 @@ def check(file: Path | None, verbose: bool, backfill: bool, **given: Any) -> Non
     settings = _settings(file, verbose, given)
     source, target = _ends(settings)
     follows = source.engine.capabilities.reads_log and not backfill
-    checked = (check_sync if follows else check_backfill)(source, target, _asked(settings, target))
+    checked = (check_sync if follows else check_backfill)(source, target, _asked(settings, target), values=values)
     printing.checked(checked, "followed" if follows else "copied")
     sys.exit(0 if checked.ready else Refused.exit_code)
 

@@ -20,6 +20,7 @@ from replicator.model.position import Position
 from replicator.model.schema import Name, Table
 from replicator.model.selection import Places, Selection
 from replicator.model.stream import Beat, Followed, Identity, StreamPhase, StreamState
+from replicator.model.values import Row
 
 Policies = Mapping[Name, Mapping[str, Mapping[str, str]]]
 """The user's choices for columns: by table, then column, then the policy's name."""
@@ -105,9 +106,10 @@ class Snapshot(Protocol):
         ...
 
     def chunks(self, table: Table, part: int, cursor: tuple[str, ...] | None, limits: Limits) -> Iterator[Batch]:
-        """The table's rows after `cursor` in the order of its key, each batch with the CopyMark that follows it.
+        """The table's rows after `cursor`, each batch with the CopyMark that follows it.
 
-        The last has `done=True`; a table without rows gives one empty batch.
+        The order is that of the key, or another that the source keeps for as long as the view lasts. The last has
+        `done=True`; a table without rows gives one empty batch.
         """
         ...
 
@@ -292,7 +294,9 @@ class Ledger(Protocol):
         followed: they are set to `left` with the floor NEVER in the same transaction, or forgotten if their copy has
         never begun.
 
-        Raises Fenced when another run holds the stream, Refused when the name belongs to another source.
+        `source` is kept for a new stream; whether a known one belongs to this source, `CopySource.recognise` says.
+
+        Raises Fenced when another run holds the stream, PositionLost when its saved position is gone.
         """
         ...
 
@@ -350,6 +354,10 @@ class Structure(Protocol):
 
     def drop(self, tables: Sequence[Followed]) -> None:
         """Remove the target tables that we made, where they are there. Behind the fence."""
+        ...
+
+    def unheld(self, followed: Followed, rows: list[Row]) -> list[str]:
+        """For each row that the target cannot hold exactly: its key, its column and why. Touches nothing."""
         ...
 
     def stored(self, followed: Followed) -> tuple[str, ...]:

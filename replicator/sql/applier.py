@@ -63,6 +63,13 @@ class SqlApplier:
         self._plans = {}
 
     def apply(self, batch: Batch) -> None:
+        try:
+            self._apply(batch)
+        except BaseException:
+            self.rollback()
+            raise
+
+    def _apply(self, batch: Batch) -> None:
         copy = batch.mark if isinstance(batch.mark, CopyMark) else None
         with self._session.translated():
             if not self._session.in_transaction:

@@ -63,6 +63,17 @@ class Plan:
     def encode_rows(self, rows: list[Row]) -> Sequence[EncodedRow]:
         return self._digest([self._encode(row, self._of_row, None) for row in rows] if self._of_row else rows)
 
+    def unheld(self, rows: list[Row]) -> list[str]:
+        """What is wrong with each row that cannot be encoded."""
+        try:
+            self.encode_rows(rows)
+            return []
+        except ValueNotHeld as error:
+            if len(rows) == 1:
+                return [error.what]
+        middle = len(rows) // 2
+        return self.unheld(rows[:middle]) + self.unheld(rows[middle:])
+
     def encode_keys(self, keys: list[Row]) -> Sequence[EncodedRow]:
         return self._digest([self._encode(key, self._of_key, key) for key in keys] if self._of_key else keys)
 

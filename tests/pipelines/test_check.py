@@ -211,3 +211,18 @@ def test_status_of_a_file_without_bookkeeping(ready: Pair) -> None:
     ready.path.write_text("not a database, but a text of some length")
     os.truncate(ready.path, 30)
     assert "SQLite" in ready.run("status", code=5)
+
+
+def test_values_that_will_not_fit_are_counted_before_they_stop_a_copy(ready: Pair) -> None:
+    ready.database.execute(
+        "CREATE TABLE m (id int PRIMARY KEY, ratio float8, at timestamptz, list int[]);"
+        "INSERT INTO m SELECT i, CASE WHEN i % 100 = 7 THEN 'NaN' ELSE i::float8 END, now()"
+        " FROM generate_series(1, 25000) i;"
+        "INSERT INTO m VALUES (0, -0.0, NULL, '[0:1]={1,2}')"
+    )
+    assert "2 tables to be followed; 0 to mend first" in ready.run("check")
+    for kind in ((), ("--backfill",)):
+        said = ready.run("check", "--values", *kind, code=3)
+        assert "251 rows of public.m have a value that the target cannot hold; the first: public.m." in said
+        assert "(id=0)" in said and "NaN" not in said.replace('nan = "null"', "").replace("stores NaN", "")
+    ready.assert_nothing_made()

@@ -66,7 +66,8 @@ def test_a_recopy_that_is_killed_is_gone_on_with(synced: Pair, failpoint: str, a
 def test_a_changed_shape(synced: Pair) -> None:
     """The stop names the command that mends it; the target table, which we made, is made anew."""
     synced.database.execute(
-        "ALTER TABLE a ADD COLUMN n int; UPDATE a SET n = id; ALTER TABLE b DROP COLUMN v; UPDATE b SET id = -id WHERE id = 7"
+        "ALTER TABLE a ADD COLUMN n int; UPDATE a SET n = id;"
+        "ALTER TABLE b DROP COLUMN v; UPDATE b SET id = -id WHERE id = 7"
     )
     assert "replicator recopy SOURCE TARGET 'public.a'" in synced.once(code=5)
     synced.run("recopy", "public.a")

@@ -216,7 +216,7 @@ def test_what_is_shown_of_a_url() -> None:
 # -- the publication ---------------------------------------------------------------------------------------
 
 SPOILT = [
-    ("SET (publish = 'insert, update, delete')", "does not publish all of"),
+    ("SET (publish = 'insert, update, delete')", "does not publish truncate any more"),
     ("SET TABLE ONLY t WHERE (id > 5)", "has a row filter"),
     ("SET TABLE ONLY t (id)", "lacks columns (x)"),
 ]

@@ -73,9 +73,7 @@ class Pair:
         self._running.append(running)
         return running
 
-    def run(
-        self, command: str, *args: str, code: int = 0, failpoint: str | None = None, timeout: float = 120.0
-    ) -> str:
+    def run(self, command: str, *args: str, code: int = 0, failpoint: str | None = None, timeout: float = 120.0) -> str:
         """Run another command on both ends to its end, which must be `code`; return all that it printed."""
         self.hand_over()
         ends = [self.target] if command == "status" else [self.url, self.target]

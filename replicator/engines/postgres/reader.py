@@ -31,9 +31,12 @@ ANSWER_S = 30.0
 """After how long a server that does not answer a small question is taken for gone."""
 _KEY_GONE = """
 SELECT EXISTS (SELECT FROM pg_class WHERE oid = %(oid)s) AND NOT EXISTS (
-  SELECT FROM pg_index i WHERE indrelid = %(oid)s AND indisvalid AND indimmediate AND (indisprimary OR indisreplident)
+  SELECT FROM pg_index i WHERE indrelid = %(oid)s AND indisunique AND indisvalid AND indimmediate
+    AND indpred IS NULL AND indexprs IS NULL
     AND ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = indrelid
-              AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1])) <@ %(key)s::text[])
+              AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1])) <@ %(key)s::text[]
+    AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = indrelid AND NOT attnotnull
+                    AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1])))
 """
 
 
@@ -181,8 +184,8 @@ class PostgresReader:
         if not gone:
             return plan
         return SchemaChanged(
-            f"{plan.table.name}: its replica identity is FULL, and its primary key ({', '.join(plan.table.key)}), by "
-            "which its rows are found, is gone",
+            f"{plan.table.name}: its replica identity is FULL, and the key by which its rows are found "
+            f"({', '.join(plan.table.key)}) is unique no more",
             remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{plan.table.name}'",
         )
 
@@ -281,8 +284,8 @@ class PostgresReader:
     @staticmethod
     def _other_key(plan: RowPlan) -> SchemaChanged:
         return SchemaChanged(
-            f"{plan.table.name}: a change came without the whole old key ({', '.join(plan.table.key)}): a partition has "
-            "another replica identity than the table",
+            f"{plan.table.name}: a change came without the whole old key ({', '.join(plan.table.key)}): a partition "
+            "has another replica identity than the table",
             remedy="give the partition the replica identity of its root, and copy the table anew: replicator recopy "
             f"SOURCE TARGET '{plan.table.name}'",
         )

@@ -6,7 +6,7 @@ session that exported it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg2.extensions
 
@@ -39,6 +39,17 @@ WHERE typtype <> 'd'
 """
 """The columns whose type is a domain, each with the type under all its domains."""
 _TABLES = "SELECT oid::text, relkind = 'p', greatest(reltuples, 0)::bigint FROM pg_class WHERE relkind IN ('r', 'p')"
+_OPERATORS = """
+SELECT format_type(c.opcintype, NULL), a.amopstrategy, n.nspname, o.oprname
+FROM pg_opclass c JOIN pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree'
+JOIN pg_amop a ON a.amopfamily = c.opcfamily AND a.amoplefttype = c.opcintype AND a.amoprighttype = c.opcintype
+JOIN pg_operator o ON o.oid = a.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace
+WHERE c.opcdefault AND a.amopstrategy IN (3, 4, 5) AND n.nspname <> 'pg_catalog'
+"""
+"""By a type that an extension brings: =, >= and > of the order that ORDER BY uses. Without the extension's schema in
+the search path an operator of a type that it casts to would be taken, which orders in another way (citext as text)."""
+EQUAL, NOT_LESS, GREATER = 3, 4, 5
+PLAIN = {EQUAL: "=", NOT_LESS: ">=", GREATER: ">"}
 TABLES_AT_ONCE = 100
 """A transaction locks every table and index that it reads, and all sessions of a server share the room for locks: so
 the snapshot is taken up by a new transaction after this many tables."""
@@ -94,6 +105,9 @@ class PostgresSnapshot:
         self._bases: dict[str, dict[str, str]] = {}
         for table, column, base in query(connection, _BASES):
             self._bases.setdefault(table, {})[column] = base
+        self._operators: dict[str, dict[int, str]] = {}
+        for kind, strategy, schema, operator in query(connection, _OPERATORS):
+            self._operators.setdefault(kind, {})[strategy] = f"OPERATOR({quote(schema)}.{operator})"
         self._tables: dict[str, tuple[bool, int]] = {
             table: (partitioned, rows) for table, partitioned, rows in query(connection, _TABLES)
         }
@@ -147,18 +161,16 @@ class PostgresSnapshot:
         key = quote_all(table.key)
         # An enum's operators do not take a domain over it. In the base type the index serves as well.
         bases = self._bases.get(table.id, {})
-        compared = ", ".join(f"{quote(name)}::{bases[name]}" if name in bases else quote(name) for name in table.key)
+        compared = [f"{quote(name)}::{bases[name]}" if name in bases else quote(name) for name in table.key]
+        kinds = [bases.get(name, columns[name].native_name) for name in table.key]
         source = self._relation(table)
         select = f"SELECT {quote_all(table.names)} FROM {source}"
         limit = min(FIRST_CHUNK_ROWS, limits.rows)
         while True:
             where = ""
             if cursor is not None:
-                values = ", ".join(
-                    f"{text_literal(value)}::{bases.get(name, columns[name].native_name)}"
-                    for name, value in zip(table.key, cursor, strict=True)
-                )
-                where = f" WHERE ({compared}) > ({values})"
+                values = [f"{text_literal(value)}::{kind}" for value, kind in zip(cursor, kinds, strict=True)]
+                where = f" WHERE {self._after(compared, values, kinds)}"
             lines, size, whole = self._copy(f"{select}{where} ORDER BY {key} LIMIT {limit}", limits.bytes)
             done = whole and len(lines) < limit
             if lines:
@@ -169,6 +181,20 @@ class PostgresSnapshot:
                 return
             fits = max(1, limits.bytes * len(lines) // max(size, 1))
             limit = max(1, min(limit * 4, fits, limits.rows))
+
+    def _after(self, key: Sequence[str], values: Sequence[str], kinds: Sequence[str]) -> str:
+        """The rows whose key comes after these values."""
+        if self._operators.keys().isdisjoint(kinds):
+            return f"({', '.join(key)}) > ({', '.join(values)})"
+
+        def holds(at: int, how: int) -> str:
+            return f"{key[at]} {self._operators.get(kinds[at], PLAIN)[how]} {values[at]}"
+
+        later = [
+            " AND ".join([*(holds(before, EQUAL) for before in range(at)), holds(at, GREATER)])
+            for at in range(len(key))
+        ]
+        return f"{holds(0, NOT_LESS)} AND ({' OR '.join(later)})"
 
     def _by_block(
         self, table: Table, cursor: tuple[str, ...] | None, limits: Limits

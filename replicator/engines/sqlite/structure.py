@@ -12,9 +12,11 @@ from replicator.engines.sqlite.types import storage
 from replicator.errors import ReplicatorError
 from replicator.model.schema import Name
 from replicator.model.stream import Followed
+from replicator.model.values import Row
 from replicator.sql import digest
 from replicator.sql.connect import Session
 from replicator.sql.ledger import SqlLedger
+from replicator.sql.plan import Plan
 
 MOST_COLUMNS = 2000
 
@@ -112,6 +114,9 @@ class SqliteStructure:
             for followed in tables:
                 if followed.made:
                     self._session.execute(DIALECT.drop(followed.target))
+
+    def unheld(self, followed: Followed, rows: list[Row]) -> list[str]:
+        return Plan(followed.table, followed, DIALECT, storage).unheld(rows)
 
     def stored(self, followed: Followed) -> tuple[str, ...]:
         return tuple(

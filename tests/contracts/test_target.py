@@ -1,126 +1,130 @@
-"""What every target promises: the ledger, the fence, the applier and the tables."""
+"""What every target promises as one connection: looking, opening, and giving up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+import threading
+from contextlib import closing
 
-import pytest
+from replicator.engine import Objects
+from replicator.errors import Retryable
+from replicator.model.change import Rows
+from replicator.model.stream import Beat
+from tests.contracts.engines import TargetUnderTest
+from tests.contracts.streams import ITEMS, Stream, batch, insert
 
-from replicator.engine import Objects, Target
-from replicator.errors import Conflict, Fenced
-from replicator.model.change import Change, CopyMark, Rows, Truncate
-from replicator.model.stream import Followed
-from tests.contracts.engines import TARGETS
-from tests.unit.streams import ITEMS, Number, batch, followed
-
-Open = Callable[[], Target]
+MANY = 5_000
 
 
-@pytest.fixture(params=sorted(TARGETS))
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    with TARGETS[request.param](request, tmp_path) as make:
-        yield make
+def test_before_it_is_opened_nothing_is_made(landing: TargetUnderTest) -> None:
+    before = landing.inventory()
+    with closing(landing.make()) as target:
+        assert [f for f in target.findings() if f.level == "refuse"] == []
+        if target.look():
+            assert target.ledger.names() == []
+        assert not target.held("s")
+    assert landing.inventory() == before
 
 
-def begin(make: Open) -> tuple[Target, Followed]:
-    """A stream at position 0 whose table is made."""
-    target = make()
-    assert target.findings() == []
-    assert target.ledger.peek("s") is None
-    mine = replace(followed(ITEMS), made=True)
-    assert target.structure.survey([mine]) == {ITEMS.name: "absent"}
-    target.open("s")
-    state = target.ledger.claim("s", "{}", Objects(), ())
-    assert (state.phase, state.mark) == ("preparing", None)
-    target.structure.create([mine], ())
-    target.structure.create([mine], ())
-    target.structure.finish([mine])
-    target.ledger.record([mine], mark=Number(0), phase="streaming")
-    target.applier.prepare([mine])
-    assert target.structure.survey([mine]) == {ITEMS.name: "empty"}
-    return target, mine
+def test_look_reads_what_is_there(stream: Stream) -> None:
+    before = stream.end.inventory()
+    with closing(stream.end.make()) as target:
+        assert target.look()
+        assert target.ledger.names() == ["s"]
+        assert [f for f in target.findings() if f.level == "refuse"] == []
+        assert target.ledger.names() == ["s"]
+    assert stream.end.inventory() == before
 
 
-def insert(*keys: int) -> Rows:
-    return Rows(ITEMS, "insert", [(key, key, "x") for key in keys], [])
+def test_open_makes_what_is_needed_and_no_bookkeeping(landing: TargetUnderTest) -> None:
+    with closing(landing.make()) as target:
+        target.open("s")
+        assert target.ledger.names() == []
+    with closing(landing.make()) as other:
+        assert other.look() and other.ledger.names() == []
 
 
-def mark(target: Target) -> str | None:
-    state = target.ledger.peek("s")
-    assert state is not None
-    return state.mark
+def test_a_stream_is_held_while_its_run_lives(stream: Stream) -> None:
+    with closing(stream.end.make()) as other:
+        assert other.look()
+        before = stream.end.inventory()
+        assert other.held("s")
+        assert not other.held("other")
+        assert stream.end.inventory() == before
+        stream.target.close()
+        assert not other.held("s")
 
 
-def test_a_batch_and_its_mark_are_one(target: Open) -> None:
-    opened, mine = begin(target)
-    opened.applier.apply(batch(1, insert(1, 2, 3)))
-    assert mark(opened) == "1"
-    assert opened.structure.survey([mine]) == {ITEMS.name: "filled"}
-    opened.applier.apply(batch(2, Rows(ITEMS, "update", [(1, 9, "y"), (7, 2, "z")], [(1,), (2,)])))
-    opened.applier.apply(batch(3, Rows(ITEMS, "delete", [], [(3,)])))
-    opened.applier.apply(batch(4, Truncate((ITEMS,)), insert(5)))
-    assert mark(opened) == "4"
-    opened.applier.apply(batch(5, Rows(ITEMS, "delete", [], [(5,)])))
-    assert opened.structure.survey([mine]) == {ITEMS.name: "empty"}
+def test_a_closed_run_leaves_the_stream_to_the_next(stream: Stream) -> None:
+    stream.target.applier.apply(batch(1, insert(1)))
+    stream.target.close()
+    stream.target.close()  # once more does nothing
+    with closing(stream.end.make()) as second:
+        second.open("s")
+        assert second.held("s")
+        assert second.ledger.claim("s", "{}", Objects(), ()).mark == "1"
 
 
-def test_parts_are_one_transaction(target: Open) -> None:
-    opened, mine = begin(target)
-    opened.applier.apply(batch(0, insert(1), complete=False))
-    opened.applier.apply(batch(0, insert(2), complete=False))
-    opened.applier.rollback()
-    assert opened.structure.survey([mine]) == {ITEMS.name: "empty"}
-    assert mark(opened) == "0"
+def test_open_again_is_a_new_connection(stream: Stream) -> None:
+    """What was open at its end is given up, as by `close`."""
+    stream.target.applier.apply(batch(1, insert(1), complete=False))
+    stream.target.open("s")
+    stream.target.ledger.claim("s", "{}", Objects(), ())
+    stream.target.applier.prepare([stream.items])
+    stream.target.applier.apply(batch(1, insert(2)))
+    assert (stream.keys(), stream.state().mark) == ([2], "1")
 
 
-CONFLICTS: list[Change] = [
-    insert(1),
-    Rows(ITEMS, "insert", [(2, 1, "takes another's unique value")], []),
-    Rows(ITEMS, "update", [(8, 8, "x")], [(8,)]),
-    Rows(ITEMS, "delete", [], [(8,)]),
-]
+def test_two_streams_write_by_turns(stream: Stream) -> None:
+    with closing(stream.end.make()) as other:
+        other.open("other")
+        other.ledger.claim("other", "{}", Objects(), ())
+        stream.target.applier.apply(batch(1, insert(1)))
+        other.ledger.record([], source="now")
+        stream.target.applier.apply(batch(2, insert(2)))
+        assert stream.state("other").source == "now"
+    assert stream.keys() == [1, 2]
 
 
-@pytest.mark.parametrize("change", CONFLICTS, ids=["insert", "unique", "update", "delete"])
-def test_a_row_that_is_not_what_the_log_says_is_a_conflict(target: Open, change: Change) -> None:
-    opened, _ = begin(target)
-    opened.applier.apply(batch(1, insert(1)))
-    with pytest.raises(Conflict, match=r"public\.items \(key id="):
-        opened.applier.apply(batch(2, change))
-    opened.applier.rollback()
-    assert mark(opened) == "1"
+def test_cancel_ends_what_is_running(stream: Stream) -> None:
+    """From another thread, which says it until it is heard: between two statements there is nothing to end."""
+    errors: list[BaseException] = []
+    rows = Rows(ITEMS, "insert", [(key, key, "x" * 50) for key in range(MANY)], [])
+
+    def apply() -> None:
+        try:
+            for part in range(1000):
+                rows.rows[:] = [(key + MANY * part, key + MANY * part, "x") for key in range(MANY)]
+                stream.target.applier.apply(batch(1, rows, complete=False))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=apply)
+    thread.start()
+    while thread.is_alive():
+        stream.target.cancel()
+        thread.join(0.002)
+    (error,) = errors
+    assert isinstance(error, Retryable)
+    assert (stream.keys(), stream.state().mark) == ([], "0")
+    stream.another_run().applier.apply(batch(1, insert(1)))
+    assert stream.keys() == [1]
 
 
-def test_a_copy_part_has_a_mark_of_its_own(target: Open) -> None:
-    opened, mine = begin(target)
-    opened.ledger.begin_copy(replace(mine, phase="copying"))
-    part = CopyMark(ITEMS, 0, Number(3), ("1",), False)
-    opened.applier.apply(replace(batch(0, insert(1)), mark=part))
-    opened.applier.apply(replace(batch(0, insert(2)), mark=replace(part, cursor=("2",), done=True)))
-    state = opened.ledger.peek("s")
-    assert state is not None and state.mark == "0"
-    assert state.tables[ITEMS.name].phase == "copied"
+def test_cancel_where_nothing_runs_does_nothing(landing: TargetUnderTest) -> None:
+    with closing(landing.make()) as target:
+        target.cancel()
+        target.open("s")
+        target.cancel()
 
 
-def test_a_later_claim_fences_everything(target: Open) -> None:
-    first, mine = begin(target)
-    first.applier.apply(batch(1, insert(1)))
-    first.close()
-    second = target()
-    second.open("s")
-    assert second.ledger.claim("s", "{}", Objects(), ()).mark == "1"
-    second.ledger.claim("s", "{}", Objects(), ())  # as another run would: the epoch that `second` holds is its own
-    second.applier.prepare([mine])
-    second.applier.apply(batch(2, insert(2)))
-    assert mark(second) == "2"
-    assert second.ledger.owners("other") == {mine.target: "s"}
-    assert second.ledger.owners("s") == {}
-    ledger = second.ledger
-    ledger._epoch -= 1  # type: ignore[attr-defined]
-    with pytest.raises(Fenced):
-        second.applier.apply(batch(3, insert(3)))
-    second.applier.rollback()
-    with pytest.raises(Fenced):
-        ledger.record([mine])
+def test_forget_leaves_nothing_of_the_stream(landing: TargetUnderTest) -> None:
+    with closing(landing.make()) as first:
+        first.open("kept")
+        before = landing.inventory()
+        with closing(landing.make()) as target:
+            target.open("s")
+            target.ledger.claim("s", "{}", Objects(), ())
+            target.ledger.beat("s", Beat(1, "here", 1.0, 2.0))
+            target.forget()
+        assert landing.inventory() == before
+        assert not first.held("s")

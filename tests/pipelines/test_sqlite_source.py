@@ -76,7 +76,7 @@ def test_a_copy_is_the_same_and_makes_nothing_at_the_source(files: Files) -> Non
     assert "copied 2 tables, as of 20" in files.run()
     files.assert_equal("t", "e")
     assert files.source.read_bytes() == before
-    assert "copied 2 tables" in files.run()
+    assert "nothing to copy: 2 tables are complete" in files.run()
     with run_replicator(["status", files.urls[1]]) as running:
         assert running.wait(60) == 0
         assert files.urls[0] in running.stdout()

@@ -20,11 +20,12 @@ FOLDERS = sorted(module.name for module in pkgutil.iter_modules(replicator.engin
 
 
 def protocols() -> dict[str, list[str]]:
-    """The protocols of `engine.py`, each with its methods."""
-    tree = ast.parse(Path(replicator.engine.__file__).read_text())
+    """The protocols of `replicator.engine`, each with its methods."""
+    folder = Path(replicator.engine.__file__).parent
     return {
         node.name: [each.name for each in node.body if isinstance(each, ast.FunctionDef)]
-        for node in tree.body
+        for path in sorted(folder.glob("*.py"))
+        for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == "Protocol" for b in node.bases)
     }
 

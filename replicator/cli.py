@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from replicator import __version__, config, logs, printing
 from replicator.engine import find
-from replicator.errors import Refused, ReplicatorError, UsageError
+from replicator.errors import GaveUp, Refused, ReplicatorError, Retryable, UsageError
 from replicator.pipeline.options import End, Options
 from replicator.pipeline.stop import Stop
 
@@ -28,9 +28,12 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except Retryable as error:
+            # Of a command that does not wait for its peers.
+            _fail(GaveUp(error.what, remedy="start the server, or correct the URL; then run it again"))
         except ReplicatorError as error:
             _fail(error)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:
             # Neither a stack trace nor a driver's text, which may quote a row, unless they are asked for.
@@ -101,7 +104,11 @@ ONE_SHOT_S = 300.0
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="replicator")
 def main() -> None:
-    """Copy and follow databases: each source transaction once, whole, and in order."""
+    """Copy and follow databases: each source transaction once, whole, and in order.
+
+    SOURCE is postgresql://user@host:port/database (for `backfill` also sqlite:///file.db), TARGET sqlite:///file.db.
+    The password: REPLICATOR_SOURCE_PASSWORD, the file that REPLICATOR_SOURCE_PASSWORD_FILE names, or ~/.pgpass.
+    """
 
 
 @main.command()
@@ -188,16 +195,28 @@ def backfill(file: Path | None, verbose: bool, restart: bool, **given: Any) -> N
 @click.option("--all", "everything", is_flag=True, help="All tables, under a new slot: for a position that is lost.")
 @_give_up
 def recopy(file: Path | None, verbose: bool, tables: tuple[str, ...], everything: bool, **given: Any) -> None:
-    """Copy tables of a stopped stream again; `sync` then goes on. TABLE is schema.table, with * for any text."""
+    """Copy tables of a stopped stream again; `sync` then goes on. TABLE is schema.table, with * for any text.
+
+    The columns' and tables' settings stay as they were, or with --config become those of the file.
+    """
     from replicator.pipeline.recopy import Recopy
     from replicator.terminal import copy_report
 
+    # With SOURCE and TARGET in the configuration file, the first words are tables.
+    words = [word for word in (given["source"], given["target"], *tables) if word is not None]
+    urls, tables = [word for word in words if "://" in word], tuple(word for word in words if "://" not in word)
+    given["source"], given["target"] = [*urls, None, None][:2]
     if everything == bool(tables):
         raise UsageError("name the tables to copy again, or give --all", remedy="replicator recopy --help")
     settings = _settings(file, verbose, given)
     stop = _stop(8)
     source, target = _ends(settings, log=True)
-    options = replace(_asked(settings, target), recopy=tables, give_up_s=settings.give_up_after or ONE_SHOT_S)
+    options = replace(
+        _asked(settings, target),
+        recopy=tables,
+        own_settings=file is not None,
+        give_up_s=settings.give_up_after or ONE_SHOT_S,
+    )
     with copy_report() as report:
         copied = Recopy(source, target, options, stop, report).copied()
     click.echo(f"copied again: {', '.join(map(str, copied))}; `replicator sync` goes on from here")

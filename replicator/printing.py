@@ -77,6 +77,8 @@ def dropped(outcome: Dropped, name: str) -> None:
             "full",
             remedy="run there:\n    " + "\n    ".join(outcome.left),
         )
+    if outcome.why and not outcome.left:
+        raise Unfinished(f"the target keeps nothing of {name!r}; {outcome.why}", remedy="run it again later")
     if not outcome.removed:
         click.echo(f"there is nothing of {name!r} to drop")
 

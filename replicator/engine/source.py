@@ -163,5 +163,5 @@ class Source(CopySource, Protocol):
         ...
 
     def strays(self, name: str) -> list[str]:
-        """The statements that remove objects of any stream of that name, as far as there are any."""
+        """The statements that remove objects of any stream of that name that nobody reads now, if there are any."""
         ...

@@ -15,7 +15,7 @@ from replicator.pipeline.backfill import is_backfill
 from replicator.pipeline.choosing import choose
 from replicator.pipeline.copying import CHUNK
 from replicator.pipeline.options import End, Options
-from replicator.pipeline.sync import is_stream, objects
+from replicator.pipeline.sync import is_stream, objects, strays
 
 log = logging.getLogger("replicator")
 
@@ -41,7 +41,8 @@ def check_sync(source: End, target: End, options: Options, *, values: bool) -> C
         ends.callback(origin.close)
 
         def asked(known: StreamState | None, tables: Sequence[Followed]) -> list[Finding]:
-            return origin.findings(tables, objects(options, known)) + _goes_on(source, origin, known)
+            found = origin.findings(tables, objects(options, known)) + _goes_on(source, origin, known)
+            return found + strays(origin, options.name, known)
 
         return _check(origin, target, options, is_stream, asked, values)
 

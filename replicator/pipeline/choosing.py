@@ -15,7 +15,7 @@ from replicator.model.options import TableOptions
 from replicator.model.position import NEVER
 from replicator.model.saved import save_shape
 from replicator.model.schema import Name, Table
-from replicator.model.selection import Places
+from replicator.model.selection import Places, matches
 from replicator.model.stream import Followed, StreamState
 from replicator.pipeline.options import Options
 
@@ -83,11 +83,13 @@ def _followed(wanted: Followed, old: Followed | None, *, restart: bool, remedy: 
     if old.phase in ("left", "returning") or restart:
         return returning(old, wanted)
     table = wanted.table
+    if old.phase == "copying" and old.target == wanted.target and _settings(old) != _settings(wanted):
+        return returning(old, wanted)  # its copy has not ended: it begins anew with the new settings
     if old.target != wanted.target or _settings(old) != _settings(wanted):
         raise Refused(
             f"{table.name} was copied into {old.target.name} with other --map, [columns] or [table_options] settings",
-            remedy=f"take the settings back, or leave the table out once (--exclude '{table.name}') and run again "
-            "with it: it is then copied anew",
+            remedy="take the settings back; or copy it anew with them: replicator recopy --config FILE SOURCE TARGET "
+            f"'{table.name}' (backfill: --restart); for another --map leave the table out once, with --exclude",
         )
     if old.phase == "copying":
         return replace(old, table=table)
@@ -110,12 +112,13 @@ def _settings(followed: Followed) -> tuple[dict[str, dict[str, str]], TableOptio
 def _idle(options: Options, default_schema: str, tables: Sequence[Table]) -> list[Finding]:
     """Settings for tables and columns that are not there change nothing, and would be believed to."""
     columns = {table.name: table.names for table in tables}
+    excluded = [name for name in options.policies if matches(options.selection.exclude, name, default_schema)]
     named = options.wishes.idle(list(columns), default_schema)
     named += [
         f"{name}.{column}"
         for name, chosen in options.policies.items()
         for column in chosen
-        if column not in columns.get(name, ())
+        if column not in columns.get(name, ()) and name not in excluded
     ]
     needless = [t.name for t in tables if t.key and options.wishes.of(t.name, default_schema).digest_column]
     return [

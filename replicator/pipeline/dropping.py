@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from replicator.engine import Objects, Target
 from replicator.errors import Fenced, LoginRefused, PositionLost, Refused, Retryable
-from replicator.model.stream import Followed, Identity, StreamState
+from replicator.model.stream import Followed, StreamState
 from replicator.pipeline.options import End
 
 log = logging.getLogger("replicator")
@@ -69,9 +69,15 @@ def _strays(source: End, name: str, outcome: Dropped) -> None:
         with closing(source.engine.source(source.endpoint, log.warning)) as end:
             outcome.left = end.strays(name)
     except (Retryable, LoginRefused) as error:
-        outcome.left, outcome.why = source.engine.removal(Identity(name, "*")), error.what
+        outcome.why = f"whether the source has something of it could not be asked: {error.what}"
     else:
-        outcome.why = f"the target keeps nothing of a stream {name!r}, so whether these were its own nobody can tell"
+        outcome.why = (
+            outcome.left
+            and (
+                f"the target keeps nothing of a stream {name!r}, so whether these were its own, or another target's "
+                "of the same name, nobody can tell"
+            )
+        ) or ""
 
 
 def _at_source(source: End, state: StreamState, outcome: Dropped) -> None:

@@ -11,7 +11,10 @@ from replicator.model.selection import Selection
 
 @dataclass(frozen=True)
 class Options:
-    """`restart`: a backfill begins anew. `recopy`: patterns of tables to copy again; empty for all of them."""
+    """`restart`: a backfill begins anew. `recopy`: patterns of tables to copy again; empty for all of them.
+
+    `own_settings`: a recopy takes the settings given here, and not the ledger's.
+    """
 
     name: str
     selection: Selection = field(default_factory=Selection)
@@ -22,6 +25,7 @@ class Options:
     append: bool = False
     once: bool = False
     restart: bool = False
+    own_settings: bool = False
     recopy: tuple[str, ...] = ()
     give_up_s: float | None = None
 

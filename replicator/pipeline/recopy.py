@@ -1,7 +1,7 @@
 """`recopy`: copy tables of a stopped stream again, or all of them under a new slot. The stream goes on with `sync`.
 
-The set of followed tables, their places and their settings are the ledger's: this command changes what is at the
-target, and nothing of what is followed.
+The set of followed tables and their places are the ledger's: this command changes what is at the target, and nothing of
+what is followed. The settings of a table that is copied again are the ledger's too, or those of a configuration file.
 """
 
 from __future__ import annotations
@@ -96,6 +96,12 @@ class Recopy(Sync):
         self, source: Source, target: Target, known: StreamState, followed: Mapping[Name, Followed]
     ) -> list[Followed]:
         again = {name: followed[name] for name in self._wanted}
+        if self._options.own_settings:
+            schema, given = source.catalog.default_schema, self._options
+            again = {
+                name: replace(old, policies=given.policies.get(name, {}), options=given.wishes.of(name, schema))
+                for name, old in again.items()
+            }
         options = replace(
             self._options,
             selection=Exactly(places={name: old.target for name, old in again.items()}),

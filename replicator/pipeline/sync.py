@@ -74,7 +74,8 @@ class Sync(Run[Source]):
 
     def _choose(self, source: Source, target: Target, known: StreamState | None) -> list[Followed]:
         def ready(fresh: Sequence[Followed]) -> list[Finding]:
-            return source.findings(fresh, objects(self._options, known)) if known is None or fresh else []
+            found = source.findings(fresh, objects(self._options, known)) if known is None or fresh else []
+            return found + strays(source, self._options.name, known)
 
         choice = choose(source, target, self._target_end.engine.places, self._options, known, ready)
         admit(choice.findings)
@@ -163,6 +164,20 @@ def is_stream(known: StreamState) -> None:
             remedy="use another --name with other target tables; or drop the backfill's bookkeeping (replicator drop "
             f"SOURCE TARGET --name {name}) and copy its tables anew, with --truncate",
         )
+
+
+def strays(source: Source, name: str, known: StreamState | None) -> list[Finding]:
+    """A new stream finds objects of an earlier one: its target file was deleted, or another target has that name."""
+    if known is not None or not (left := source.strays(name)):
+        return []
+    return [
+        Finding(
+            "warn",
+            f"the source has objects of another stream named {name!r} that nobody reads now; a slot keeps the log "
+            "until its disk is full",
+            "if its target is gone: " + " ".join(left),
+        )
+    ]
 
 
 def objects(options: Options, known: StreamState | None) -> Objects:

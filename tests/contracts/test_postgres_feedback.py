@@ -95,7 +95,7 @@ class Ours:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self.sender = WalSender(Endpoint(database.url, "test"))
-        self.sender.start(SLOT, 0, PUBLICATION)
+        self.sender.start(SLOT, 0, [PUBLICATION])
 
     def receive(self) -> bytes | None:
         message = self.sender.receive()

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.support.faults import run_replicator
 from tests.support.pair import Pair
 
 TABLES = """
@@ -148,3 +149,31 @@ def test_a_slot_and_a_publication_of_the_user(pair18: Pair) -> None:
     pair18.once("--config", str(config))
     pair18.assert_equal()
     assert pair18.slots() == ["mine"] and pair18.publications() == ["mine"]
+
+
+def test_a_policy_is_chosen_after_a_stop(pair18: Pair) -> None:
+    """In the middle of the first copy, and in the stream: each stop is mended by what is printed."""
+    pair18.database.execute("CREATE TABLE f (id int PRIMARY KEY, x float8); INSERT INTO f VALUES (1, 'NaN')")
+    config = pair18.path.with_name("c.toml")
+    config.write_text("")
+    assert "choose a policy" in pair18.once("--config", str(config), code=5)
+    config.write_text('[columns."public.f.x"]\nnan = "null"\n')
+    pair18.once("--config", str(config))
+    pair18.database.execute("INSERT INTO f VALUES (2, -0.0)")
+    assert "choose a policy" in pair18.once("--config", str(config), code=5)
+    config.write_text('[columns."public.f.x"]\nnan = "null"\nnegative_zero = "zero"\n')
+    assert "replicator recopy --config FILE" in pair18.once("--config", str(config), code=3)
+    assert "copied again" in pair18.run("recopy", "f", "--config", str(config))
+    pair18.database.execute("INSERT INTO f VALUES (3, 'NaN'), (4, 0.5)")
+    pair18.once("--config", str(config))
+    assert pair18.rows("SELECT id, x FROM f ORDER BY id") == [(1, None), (2, 0.0), (3, None), (4, 0.5)]
+
+
+def test_the_ends_may_stand_in_the_file(synced: Pair) -> None:
+    config = synced.path.with_name("c.toml")
+    config.write_text(f'source = "{synced.url}"\ntarget = "{synced.target}"\n')
+    spoil(synced, "DELETE FROM b")
+    with run_replicator(["recopy", "--config", str(config), "public.b"]) as running:
+        assert running.wait(60) == 0, running.stderr()
+    synced.once()
+    synced.assert_equal()

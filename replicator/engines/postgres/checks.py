@@ -18,6 +18,15 @@ from replicator.model.stream import Followed
 from replicator.sql.statements import text_literal
 
 OLDEST, NEWEST = 15, 18
+_LISTED = """
+SELECT p.schemaname, p.tablename, ARRAY(
+         SELECT a.attname::text FROM unnest(p.attnames) listed JOIN pg_attribute a ON a.attname = listed
+         WHERE a.attrelid = c.oid AND (a.attgenerated = '' OR current_setting('server_version_num')::int >= 180000)),
+       p.rowfilter IS NOT NULL
+FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = %s
+"""
+"""Before 18 generated columns are listed, and never sent."""
 TRIAL_WAIT_S = 5
 _ROOTS = "SELECT oid FROM pg_class WHERE relkind = 'p' AND oid = ANY(%s)"
 
@@ -39,7 +48,7 @@ def findings(
     if objects.publication is not None:
         found += _publication(connection, objects.publication, followed)
     elif not any(finding.level == "refuse" for finding in unusable):
-        found += _may_publish(connection, tables)
+        found += _may_publish(connection, followed)
     return found
 
 
@@ -122,8 +131,9 @@ def _refused(connection: SqlConnection, tables: Sequence[Table]) -> str | None:
     return None
 
 
-def _may_publish(connection: SqlConnection, tables: Sequence[Table]) -> Iterator[Finding]:
+def _may_publish(connection: SqlConnection, followed: Sequence[Followed]) -> Iterator[Finding]:
     """Make the publication, in pieces, each in a transaction that is rolled back."""
+    tables = [each.table for each in followed]
     try:
         for piece in publication.pieces(tables):
             trial = publication.statement("replicator_trial", piece)
@@ -131,12 +141,13 @@ def _may_publish(connection: SqlConnection, tables: Sequence[Table]) -> Iterator
     except psycopg2.Error as error:
         if error.pgcode != "42501":
             raise failure(error.pgcode, reason(error)) from error
-        statement = publication.statement("my_publication", tables[:20])
-        more = f" (and {len(tables) - 20} tables more)" if len(tables) > 20 else ""
+        updated = [each.table for each in followed if not each.options.insert_only]
+        carried = (updated, publication.ALL) if updated else (tables, publication.INSERTS)
         yield Finding(
             "refuse",
             f"this role may not make the publication: {reason(error)}",
-            f'let the tables\' owner run: {statement}{more}; then set publication = "my_publication"',
+            f"let the tables' owner run: {publication.statement('my_publication', *carried)}; "
+            'then set publication = "my_publication" in the configuration file',
         )
 
 
@@ -175,7 +186,7 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
     needed: set[str] = set().union(*map(publication.needed, followed))
     rows = query(connection, "SELECT pubviaroot FROM pg_publication WHERE pubname = %s", (name,))
     if not rows:
-        yield Finding("refuse", f"the publication {name!r} does not exist", publication.statement(name, tables[:20]))
+        yield Finding("refuse", f"the publication {name!r} does not exist", publication.statement(name, tables))
         return
     kinds = publication.published_kinds(connection, [name])[name]
     if missing := needed - kinds:
@@ -191,8 +202,7 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
         Name(schema, table): (set(columns or ()), filtered)
         for schema, table, columns, filtered in query(
             connection,
-            "SELECT schemaname, tablename, attnames::text[], rowfilter IS NOT NULL FROM pg_publication_tables "
-            "WHERE pubname = %s",
+            _LISTED,
             (name,),
         )
     }
@@ -200,7 +210,19 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
     if not rows[0][0]:
         oids = [int(table.id) for table in tables]
         roots = {str(oid) for (oid,) in query(connection, _ROOTS, (oids,))}
+    harmed = set()
+    if kinds & {"update", "delete"}:  # where updates are followed, `identity.findings` says the same
+        harmed = identity.unusable(connection, [each for each in followed if each.options.insert_only])
     for table in tables:
+        if table.name in harmed:
+            yield Finding(
+                "refuse",
+                f"the publication {name!r} publishes updates, and {table.name} has no usable replica identity: its "
+                "updates fail on the source while it is in there",
+                f"ALTER TABLE {quote_table(table.name)} REPLICA IDENTITY FULL; or follow its inserts in a stream of "
+                "its own (--name), with a publication WITH (publish = 'insert, truncate')",
+            )
+            continue
         if table.id in roots:
             yield Finding(
                 "refuse",
@@ -224,22 +246,25 @@ def _as_published(name: str, table: Table, columns: set[str], filtered: bool) ->
         yield Finding(
             "refuse",
             f"the publication {name!r} has a row filter on {table.name}: copy and log would differ",
-            f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without WHERE",
+            f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}; "
+            f"ALTER PUBLICATION {quote(name)} ADD TABLE ONLY {quote_table(table.name)}",
         )
     missing = [column for column in table.names if column not in columns]
     if missing:
         yield Finding(
             "refuse",
             f"the publication {name!r} leaves out columns of {table.name}: {', '.join(missing)}",
-            f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}, and ADD TABLE without a list",
+            f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}; "
+            f"ALTER PUBLICATION {quote(name)} ADD TABLE ONLY {quote_table(table.name)}",
         )
     extra = sorted(columns.difference(table.names))
     if extra:
         yield Finding(
             "refuse",
             f"the publication {name!r} has columns of {table.name} that are not followed: {', '.join(extra)}",
-            f"ALTER PUBLICATION {quote(name)} SET (publish_generated_columns = none); or DROP TABLE "
-            f"{quote_table(table.name)}, and ADD TABLE without them",
+            f"ALTER PUBLICATION {quote(name)} SET (publish_generated_columns = none); or "
+            f"ALTER PUBLICATION {quote(name)} DROP TABLE {quote_table(table.name)}; "
+            f"ALTER PUBLICATION {quote(name)} ADD TABLE ONLY {quote_table(table.name)} ({quote_all(table.names)})",
         )
 
 

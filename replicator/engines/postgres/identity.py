@@ -39,10 +39,11 @@ def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[
         kind, identity, primary, indexed, computed, other_leaves, not_logged = rows[table.id]
         if not only_inserts:
             if why := _unusable(identity, bool(table.key), bool(primary), bool(indexed)):
-                yield _no_identity(table.name, why)
+                yield _no_identity(table.name, why, "DEFAULT" if table.key else "FULL", has_primary=bool(primary))
             elif computed:
                 # PostgreSQL 18 wants the whole old row published, and those columns are not.
-                yield _no_identity(table.name, "it is FULL, and the table has generated columns", full=False)
+                why = "it is FULL, and the table has generated columns"
+                yield _no_identity(table.name, why, "DEFAULT", has_primary=bool(primary))
             elif not table.key:
                 yield _scans(followed)
             if other_leaves:
@@ -63,6 +64,18 @@ def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[
             )
 
 
+def unusable(connection: SqlConnection, tables: Sequence[Followed]) -> set[Name]:
+    """Tables whose updates would fail at the source in a publication of updates."""
+    rows = {row[0]: row[1:] for row in query(connection, _IDENTITIES, ([int(f.table.id) for f in tables],))}
+    return {
+        followed.table.name
+        for followed in tables
+        if followed.table.id in rows
+        for _, identity, primary, indexed, computed, *_ in [rows[followed.table.id]]
+        if computed or _unusable(identity, bool(followed.table.key), bool(primary), bool(indexed))
+    }
+
+
 def _unusable(identity: str, has_key: bool, has_primary: bool, has_index: bool) -> str:
     """Why updates and deletes could not be followed; empty where they can be."""
     if identity == "n":
@@ -76,15 +89,17 @@ def _unusable(identity: str, has_key: bool, has_primary: bool, has_index: bool) 
     return ""
 
 
-def _no_identity(name: Name, why: str, *, full: bool = True) -> Finding:
-    other = f"or ALTER TABLE {quote_table(name)} REPLICA IDENTITY FULL" if full else "and REPLICA IDENTITY DEFAULT"
+def _no_identity(name: Name, why: str, other: str, *, has_primary: bool) -> Finding:
+    """`other`: the replica identity that would do; DEFAULT wants a primary key first where there is none."""
+    identity = f"ALTER TABLE {quote_table(name)} REPLICA IDENTITY {other}"
+    if not has_primary:
+        joined = "or" if other == "FULL" else "and"
+        identity = f"ALTER TABLE {quote_table(name)} ADD PRIMARY KEY (...), {joined} {identity}"
     return Finding(
         "refuse",
         f"{name} has no usable replica identity: {why}; "
         f"updates on {name} would fail on the source once it is published",
-        f"ALTER TABLE {quote_table(name)} ADD PRIMARY KEY (...), "
-        f"{other}, "
-        f"or follow its inserts alone: --insert-only '{name}', or leave it out: --exclude '{name}'",
+        f"{identity}, or follow its inserts alone: --insert-only '{name}', or leave it out: --exclude '{name}'",
     )
 
 

@@ -189,7 +189,11 @@ def check(connection: SqlConnection, publications: Sequence[str], followed: Coll
     shown = " and ".join(publications)
     lost = sorted(str(each.table.name) for each in followed if each.table.name not in carried)
     if lost:
-        raise _gap(f"table {', '.join(lost)} is not in publication {shown}; its changes since then are lost", lost)
+        raise _gap(
+            f"table {', '.join(lost)} is not in publication {shown}; its changes since then are lost",
+            lost,
+            add_to=publications[0] if len(publications) == 1 else "",
+        )
     for each in followed:
         table = each.table
         publication, filtered, hidden = carried[table.name]
@@ -231,5 +235,7 @@ def needed(followed: Followed) -> set[str]:
     return set((INSERTS if followed.options.insert_only else ALL).split(", "))
 
 
-def _gap(what: str, tables: Sequence[str]) -> PositionLost:
-    return PositionLost(what, remedy=f"copy it anew: replicator recopy SOURCE TARGET '{tables[0]}'")
+def _gap(what: str, tables: Sequence[str], *, add_to: str = "") -> PositionLost:
+    """`add_to`: a publication of the user's that lacks the table; ours gets it back by the new copy."""
+    first = f"ALTER PUBLICATION {quote(add_to)} ADD TABLE ONLY ...; then " if add_to else ""
+    return PositionLost(what, remedy=f"{first}copy it anew: replicator recopy SOURCE TARGET '{tables[0]}'")

@@ -104,8 +104,15 @@ class PostgresSource:
 
     def strays(self, name: str) -> list[str]:
         pattern = f"^{object_name(name)}[0-9a-f]{{8}}(_i)?$"
-        slots = query(self._sql, "SELECT slot_name FROM pg_replication_slots WHERE slot_name ~ %s", (pattern,))
-        named = query(self._sql, "SELECT pubname FROM pg_publication WHERE pubname ~ %s", (pattern,))
+        slots = query(
+            self._sql, "SELECT slot_name FROM pg_replication_slots WHERE slot_name ~ %s AND NOT active", (pattern,)
+        )
+        named = query(
+            self._sql,
+            "SELECT pubname FROM pg_publication WHERE pubname ~ %s AND NOT EXISTS (SELECT FROM pg_replication_slots "
+            "WHERE active AND starts_with(pubname::text, slot_name::text))",
+            (pattern,),
+        )
         return publication.statements((slot for (slot,) in slots), (own for (own,) in named))
 
     def view(self) -> PostgresSnapshot:

@@ -12,6 +12,7 @@ from replicator.engines.sqlite.statements import DDL, DIALECT
 from replicator.engines.sqlite.types import storage
 from replicator.model.schema import Column, Name
 from replicator.model.stream import Followed
+from replicator.sql import digest
 from replicator.sql.connect import Session
 
 ANEW = "drop the table and let it be made"
@@ -41,8 +42,10 @@ Problem = tuple[str, str]
 
 def _held(session: Session, followed: Followed, columns: dict[str, tuple[str, bool, bool]]) -> Iterator[Problem]:
     """Can each column take the values as they come?"""
-    if followed.digested:
-        yield "a digest column is only kept in a table that we make", ANEW
+    if followed.digested and columns.get(digest.COLUMN, ("",))[0] != "BLOB":
+        yield "it has no digest column, which only a table that we make has", ANEW
+    if not followed.digested and digest.COLUMN in columns:
+        yield "it has a digest column of an earlier stream, which this one would not fill", ANEW
     strict, row_number = _kind(session, followed.target)
     for column in followed.table.columns:
         if column.name == row_number and column.nullable:
@@ -63,7 +66,7 @@ def _held(session: Session, followed: Followed, columns: dict[str, tuple[str, bo
 def _beside(followed: Followed, columns: dict[str, tuple[str, bool, bool]]) -> Iterator[Problem]:
     """Columns that the source does not have."""
     for name, (_, required, generated) in columns.items():
-        if required and not generated and name not in followed.table.names:
+        if required and not generated and name not in (*followed.table.names, digest.COLUMN):
             yield f"column {name} is NOT NULL without a default, and the source does not have it", "give it a default"
 
 

@@ -159,7 +159,7 @@ def test_a_policy_is_chosen_after_a_stop(pair18: Pair) -> None:
     assert "choose a policy" in pair18.once("--config", str(config), code=5)
     config.write_text('[columns."public.f.x"]\nnan = "null"\n')
     pair18.once("--config", str(config))
-    pair18.database.execute("INSERT INTO f VALUES (2, -0.0)")
+    pair18.database.execute("INSERT INTO f VALUES (2, '-0')")
     assert "choose a policy" in pair18.once("--config", str(config), code=5)
     config.write_text('[columns."public.f.x"]\nnan = "null"\nnegative_zero = "zero"\n')
     assert "replicator recopy --config FILE" in pair18.once("--config", str(config), code=3)

@@ -177,3 +177,15 @@ def test_the_ends_may_stand_in_the_file(synced: Pair) -> None:
         assert running.wait(60) == 0, running.stderr()
     synced.once()
     synced.assert_equal()
+
+
+@pytest.mark.parametrize("which", ["a", "--all"])
+@pytest.mark.parametrize("failpoint", ["slot_created", "snapshot_exported"])
+def test_a_changed_shape_and_a_kill_before_the_table_is_made_anew(synced: Pair, which: str, failpoint: str) -> None:
+    """The ledger has the new shape, the target still the old one. A made table of the same shape keeps its indexes."""
+    synced.database.execute("ALTER TABLE a ADD COLUMN n int NOT NULL DEFAULT 7; UPDATE a SET n = id WHERE id < 9")
+    spoil(synced, "CREATE INDEX mine ON b (v)")
+    synced.run("recopy", which, code=-9, failpoint=f"{failpoint}=kill")
+    synced.once()
+    synced.assert_equal()
+    assert synced.rows("SELECT count(*) FROM sqlite_master WHERE name = 'mine'") == [(1,)]

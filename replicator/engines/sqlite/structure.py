@@ -95,14 +95,21 @@ class SqliteStructure:
         found = self._session.execute(f"SELECT name FROM sqlite_master WHERE type IN ({markers})", kinds)
         return {_fold(name) for (name,) in found}
 
+    def _statements(self) -> dict[str, str]:
+        """The CREATE TABLE of every table, by its folded name: SQLite keeps the text as it was given."""
+        found = self._session.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        return {_fold(name): sql for name, sql in found}
+
     def create(self, tables: Sequence[Followed], remake: Collection[Name]) -> None:
         with self._session.transaction():
             self._ledger.lock(None)
             remade = set(remake)
-            there = self._names("table")
+            there = self._statements()
             for followed in tables:
                 stands = _fold(followed.target.name) in there
-                if stands and followed.made and followed.table.name in remade:
+                # The ledger's shape is saved before the table is made: after a crash in between only the file knows.
+                other = there.get(_fold(followed.target.name)) != DDL.create(followed)
+                if stands and followed.made and (other or followed.table.name in remade):
                     self._session.execute(DIALECT.drop(followed.target))
                     stands = False
                 if not stands:

@@ -58,21 +58,36 @@ class Date:
 
 @dataclass(frozen=True)
 class Time:
+    """A time of day. `precision`: digits of the second's fraction, None for as many as the source keeps."""
+
     zoned: bool = False
+    precision: int | None = None
     kind: Literal["time"] = "time"
 
 
 @dataclass(frozen=True)
 class Timestamp:
-    """`zoned`: an instant, written in UTC. Otherwise a reading of a clock somewhere."""
+    """`zoned`: an instant, written in UTC. Otherwise a reading of a clock somewhere.
+
+    `precision`: digits of the second's fraction, None for as many as the source keeps; the text ends in no zeros.
+    """
 
     zoned: bool = False
+    precision: int | None = None
     kind: Literal["timestamp"] = "timestamp"
 
 
 @dataclass(frozen=True)
 class Interval:
     kind: Literal["interval"] = "interval"
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Hours, minutes and seconds, also negative and of more than a day: `-838:59:59.5` (MySQL's TIME)."""
+
+    precision: int | None = None
+    kind: Literal["duration"] = "duration"
 
 
 @dataclass(frozen=True)
@@ -110,9 +125,20 @@ class Array:
 
 
 @dataclass(frozen=True)
+class LabelSet:
+    """Any of `labels`, which have no commas in them: those that are there, in this order, with commas between them."""
+
+    labels: tuple[str, ...]
+    kind: Literal["set"] = "set"
+
+
+@dataclass(frozen=True)
 class Bits:
+    """As text: `0101`. `number`: a number of at most 64 bits to its source, not a string of them."""
+
     length: int | None = None
     varying: bool = False
+    number: bool = False
     kind: Literal["bits"] = "bits"
 
 
@@ -125,10 +151,18 @@ class Mapping:
 
 @dataclass(frozen=True)
 class Spatial:
-    """PostGIS geometry or geography, as hexadecimal EWKB."""
+    """Geometry or geography, as hexadecimal EWKB (https://postgis.net/docs/ST_AsEWKB.html)."""
 
     name: str
     kind: Literal["spatial"] = "spatial"
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Numbers of 32 bits, IEEE 754, as bytes: each of four, little-endian."""
+
+    dimensions: int | None = None
+    kind: Literal["vector"] = "vector"
 
 
 @dataclass(frozen=True)
@@ -150,12 +184,15 @@ DataType = (
     | Time
     | Timestamp
     | Interval
+    | Duration
     | Uuid
     | Json
     | Enum
+    | LabelSet
     | Array
     | Bits
     | Mapping
     | Spatial
+    | Vector
     | Textual
 )

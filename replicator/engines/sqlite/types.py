@@ -21,11 +21,13 @@ from replicator.model.datatypes import (
     DataType,
     Date,
     Decimal,
+    Duration,
     Enum,
     Float,
     Integer,
     Interval,
     Json,
+    LabelSet,
     Mapping,
     Spatial,
     Text,
@@ -33,6 +35,7 @@ from replicator.model.datatypes import (
     Time,
     Timestamp,
     Uuid,
+    Vector,
 )
 from replicator.model.nested import array_to_json, mapping_to_json
 from replicator.model.schema import Column
@@ -53,7 +56,7 @@ def storage(column: Column, policies: dict[str, str]) -> Storage:
     kind = column.type
     own = declared.split(column.native)
     allowed = {"nan", "negative_zero", "as"} if isinstance(kind, Float) else {"as"}
-    if isinstance(kind, Bytes) or own:
+    if isinstance(kind, Bytes | Vector) or own:
         allowed = set()
     for policy in policies:
         if policy not in allowed:
@@ -83,8 +86,10 @@ def _by_type(kind: DataType, policies: dict[str, str]) -> Storage:
             return Storage("INTEGER", None, _integer if bits > 63 and not signed else None)
         case Float():
             return Storage("REAL", None, _float("nan" in policies, "negative_zero" in policies))
-        case Bytes():
+        case Bytes() | Vector():
             return Storage("BLOB")
+        case Bits(number=True):
+            return Storage("INTEGER", None, _number_of_bits)
         case Spatial():
             return Storage("BLOB", None, _hex)
         case Timestamp(zoned=True):
@@ -95,7 +100,9 @@ def _by_type(kind: DataType, policies: dict[str, str]) -> Storage:
             return Storage("TEXT", None, _array(kind))
         case Mapping():
             return Storage("TEXT", None, _mapping)
-        case Decimal() | Text() | Date() | Time() | Timestamp() | Interval() | Uuid() | Json() | Bits() | Textual():
+        case Decimal() | Text() | Uuid() | Json() | Bits() | Textual() | LabelSet():
+            return Storage("TEXT")
+        case Date() | Time() | Timestamp() | Interval() | Duration():
             return Storage("TEXT")
         case _:
             assert_never(kind)
@@ -118,6 +125,11 @@ def _integer(value: Value) -> Value:
     if isinstance(value, int) and value > 2**63 - 1:
         raise ValueError('larger than SQLite\'s INTEGER can hold (policy as = "text")')
     return value
+
+
+def _number_of_bits(value: Value) -> Value:
+    assert isinstance(value, str)
+    return _integer(int(value, 2))
 
 
 def _float(nan_is_null: bool, negative_zero_is_zero: bool) -> Encode:

@@ -1,0 +1,245 @@
+"""Rows events: the rows that a statement wrote, changed or deleted. Bytes in, values out, no I/O.
+
+https://dev.mysql.com/doc/dev/mysql-server/latest/classmysql_1_1binlog_1_1event_1_1Rows__event.html
+https://mariadb.com/docs/server/reference/clientserver-protocol/replication-protocol/rows_event_v1v2
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple, NoReturn
+
+from replicator.engines.mysql.tablemap import TableMap
+from replicator.errors import NotUnderstood
+from replicator.model.values import MISSING, Row, Value
+
+Append = Callable[[Value], None]
+Decode = Callable[[bytes, int, Append], int]
+"""Appends the value that begins at this place of the event, and returns where it ends.
+
+It need not look where the event ends: the end of a row is compared with it. The decoder of a column that is left out
+appends nothing.
+"""
+
+WRITES = frozenset([23, 30])
+UPDATES = frozenset([24, 31])
+DELETES = frozenset([25, 32])
+VERSION_1 = frozenset([23, 24, 25])
+PARTIAL_UPDATE = 39
+END_OF_STATEMENT = 0x01
+
+BROKEN = (ValueError, IndexError, KeyError, OverflowError, struct.error)
+"""What a decoder raises on bytes that are no value of its type; UnicodeDecodeError is a ValueError."""
+
+
+class Heading(NamedTuple):
+    """`table`: the id of the TABLE_MAP before it. `flags`: END_OF_STATEMENT and others. `at`: where the rest begins."""
+
+    table: int
+    flags: int
+    at: int
+
+
+class Rows(NamedTuple):
+    """The rows of one event: `before` of updates and deletes, `after` of inserts and updates, else None.
+
+    The values stand in the order of the wire's columns, without those that the decoder was told to leave out. A
+    column that the event does not carry is MISSING (`binlog_row_image`).
+    """
+
+    before: list[Row] | None
+    after: list[Row] | None
+
+
+def heading(kind: int, body: bytes) -> Heading:
+    """What a rows event begins with. `body`: behind the event's header, without a checksum."""
+    if kind == PARTIAL_UPDATE:
+        raise NotUnderstood(
+            "the log has updates of parts of JSON documents",
+            remedy="SET GLOBAL binlog_row_value_options = ''",
+        )
+    if kind not in WRITES | UPDATES | DELETES:
+        raise NotUnderstood(f"event {kind} of the log is no rows event that is understood")
+    at = 8 if kind in VERSION_1 else 10
+    if len(body) < at:
+        raise _ends_early()
+    if kind not in VERSION_1:
+        extra = int.from_bytes(body[8:10], "little")  # with these two bytes
+        if extra < 2:
+            raise NotUnderstood("a rows event of the log is not understood")
+        at += extra - 2
+    return Heading(int.from_bytes(body[:6], "little"), int.from_bytes(body[6:8], "little"), at)
+
+
+class RowDecoder:
+    """Decodes the rows events of one TABLE_MAP.
+
+    `decoders` has one for each of the map's columns; `left_out` names those that do not become values.
+    """
+
+    def __init__(self, table: TableMap, decoders: Sequence[Decode], left_out: Collection[str] = ()) -> None:
+        self._table = table
+        self._decoders = tuple(decoders)
+        self._wanted = [number for number, column in enumerate(table.columns) if column.name not in left_out]
+        self._images: dict[bytes, _Image] = {}
+
+    def rows(self, kind: int, body: bytes) -> Rows:
+        """The rows of an event; all its bytes are used, or NotUnderstood is raised. No row is returned then."""
+        table = self._table
+        head = heading(kind, body)
+        if head.table != table.id:
+            raise NotUnderstood(f"{table.schema}.{table.name}: a rows event of the log is of another table")
+        count, at = _number(body, head.at)
+        if count != len(table.columns):
+            raise NotUnderstood(
+                f"{table.schema}.{table.name}: a rows event of {count} columns where the table has {len(table.columns)}"
+            )
+        size = (count + 7) // 8
+        first = self._image(body[at : at + size])
+        at += size
+        if kind not in UPDATES:
+            rows = self._each(body, at, first)
+            return Rows(None, rows) if kind in WRITES else Rows(rows, None)
+        second = self._image(body[at : at + size])
+        return self._pairs(body, at + size, first, second)
+
+    def _image(self, present: bytes) -> _Image:
+        found = self._images.get(present)
+        if found is None:
+            if len(present) != (len(self._decoders) + 7) // 8:
+                raise _ends_early()
+            if len(self._images) > 64:
+                self._images.clear()
+            found = self._images[present] = _Image(present, self._decoders, self._wanted)
+        return found
+
+    def _each(self, body: bytes, at: int, image: _Image) -> list[Row]:
+        end = len(body)
+        rows: list[Row] = []
+        if not image.there:
+            self._refuse_empty()
+        read = image.read
+        try:
+            while at < end:
+                row, at = read(body, at)
+                rows.append(row)
+        except BROKEN:
+            self._blame(body, at, image)
+        if at != end:
+            raise self._overrun()
+        return rows
+
+    def _pairs(self, body: bytes, at: int, first: _Image, second: _Image) -> Rows:
+        end = len(body)
+        before: list[Row] = []
+        after: list[Row] = []
+        if not first.there and not second.there:
+            self._refuse_empty()
+        image = first
+        try:
+            while at < end:
+                image = first
+                row, at = first.read(body, at)
+                before.append(row)
+                image = second
+                row, at = second.read(body, at)
+                after.append(row)
+        except BROKEN:
+            self._blame(body, at, image)
+        if at != end:
+            raise self._overrun()
+        return Rows(before, after)
+
+    def _refuse_empty(self) -> NoReturn:
+        raise NotUnderstood(
+            f"{self._table.schema}.{self._table.name}: the log has rows without a single value",
+            remedy="SET GLOBAL binlog_row_image = FULL",
+        )
+
+    def _overrun(self) -> NotUnderstood:
+        return NotUnderstood(f"{self._table.schema}.{self._table.name}: a row of the log is longer than its event")
+
+    def _blame(self, body: bytes, at: int, image: _Image) -> NoReturn:
+        """Name the column that cannot be read in the row that begins at `at`."""
+        table = self._table
+        number = image.broken(body, at)
+        if number is None:
+            raise self._overrun() from None
+        raise NotUnderstood(
+            f"{table.schema}.{table.name}: a value of column {table.columns[number].name} in the log is not understood"
+        ) from None
+
+
+class _Image:
+    """One form of a row: which of the columns are there."""
+
+    def __init__(self, present: bytes, decoders: Sequence[Decode], wanted: Sequence[int]) -> None:
+        # The bits above the last column are 1 on MySQL, in both bitmaps.
+        self.there = [number for number in range(len(decoders)) if present[number >> 3] >> (number & 7) & 1]
+        self._bitmap = (len(self.there) + 7) // 8
+        self._mask = (1 << len(self.there)) - 1
+        self._decoders = [decoders[number] for number in self.there]
+        self._steps = [(1 << bit, decoders[number], number in wanted) for bit, number in enumerate(self.there)]
+        # Where MISSING stands in the tuple, from the front.
+        self._gaps = [at for at, number in enumerate(wanted) if number not in self.there]
+        self.read = self._with_gaps if self._gaps else self._whole
+
+    def _whole(self, body: bytes, at: int) -> tuple[Row, int]:
+        start = at
+        at += self._bitmap
+        nulls = int.from_bytes(body[start:at], "little") & self._mask
+        values: list[Value] = []
+        append = values.append
+        if nulls:
+            for bit, decode, wanted in self._steps:
+                if not nulls & bit:
+                    at = decode(body, at, append)
+                elif wanted:
+                    append(None)
+        else:
+            for decode in self._decoders:
+                at = decode(body, at, append)
+        if at > len(body):
+            raise IndexError
+        return tuple(values), at
+
+    def _with_gaps(self, body: bytes, at: int) -> tuple[Row, int]:
+        row, at = self._whole(body, at)
+        values = list(row)
+        for gap in self._gaps:
+            values.insert(gap, MISSING)
+        return tuple(values), at
+
+    def broken(self, body: bytes, at: int) -> int | None:
+        """Which column of the row at `at` cannot be read, None where the event ends before it."""
+        start = at
+        at += self._bitmap
+        nulls = int.from_bytes(body[start:at], "little")
+        for number, (bit, decode, _) in zip(self.there, self._steps, strict=True):
+            if nulls & bit:
+                continue
+            try:
+                at = decode(body, at, _forget)
+            except BROKEN:
+                return number if at < len(body) else None
+        return None
+
+
+def _forget(value: Value) -> None:
+    pass
+
+
+def _ends_early() -> NotUnderstood:
+    return NotUnderstood("a rows event of the log ends too early")
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A length-encoded integer and where it ends."""
+    if at >= len(data):
+        raise _ends_early()
+    first = data[at]
+    if first < 251:
+        return first, at + 1
+    size = {252: 2, 253: 3, 254: 8}.get(first, 0)
+    return int.from_bytes(data[at + 1 : at + 1 + size], "little"), at + 1 + size

@@ -94,6 +94,9 @@ _filled = _options(
     click.option("--truncate", is_flag=True, default=None, help="Empty target tables that have rows."),
     click.option("--append", is_flag=True, default=None, help="Copy beside the rows that target tables have."),
 )
+_untested = click.option(
+    "--allow-untested", is_flag=True, default=None, help="Take a server of a version that is not known."
+)
 _give_up = click.option(
     "--give-up-after", type=float, metavar="SECONDS", help="Exit 6 when a peer stays away this long."
 )
@@ -118,6 +121,7 @@ def main() -> None:
 @_selection
 @_insert_only
 @_filled
+@_untested
 @click.option("--backfill", is_flag=True, help="Check for `backfill`, which needs no log, instead of `sync`.")
 @click.option("--values", is_flag=True, help="Read every row too, and look for what the target cannot hold.")
 def check(file: Path | None, verbose: bool, backfill: bool, values: bool, **given: Any) -> None:
@@ -142,6 +146,7 @@ def check(file: Path | None, verbose: bool, backfill: bool, values: bool, **give
 @_selection
 @_insert_only
 @_filled
+@_untested
 @click.option("--once", is_flag=True, help="Stop when all that was committed before the start is applied.")
 @_give_up
 def sync(file: Path | None, verbose: bool, once: bool, **given: Any) -> None:
@@ -166,6 +171,7 @@ def sync(file: Path | None, verbose: bool, once: bool, **given: Any) -> None:
 @_common
 @_selection
 @_filled
+@_untested
 @click.option("--restart", is_flag=True, help="Copy all tables again, under one snapshot.")
 @_give_up
 def backfill(file: Path | None, verbose: bool, restart: bool, **given: Any) -> None:
@@ -192,6 +198,7 @@ def backfill(file: Path | None, verbose: bool, restart: bool, **given: Any) -> N
 @_target
 @click.argument("tables", nargs=-1, metavar="TABLE...")
 @_common
+@_untested
 @click.option("--all", "everything", is_flag=True, help="All tables, under a new slot: for a position that is lost.")
 @_give_up
 def recopy(file: Path | None, verbose: bool, tables: tuple[str, ...], everything: bool, **given: Any) -> None:
@@ -286,6 +293,7 @@ def _asked(settings: config.Config, target: End) -> Options:
         settings.wishes,
         truncate=settings.truncate,
         append=settings.append,
+        allow_untested=settings.allow_untested,
     )
 
 

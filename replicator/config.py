@@ -47,6 +47,7 @@ class Config(_Strict):
     slot: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,63}$")] | None = None
     truncate: bool = False
     append: bool = False
+    allow_untested: bool = False
     give_up_after: Annotated[float, Field(gt=0)] | None = None
     log_format: Literal["text", "json"] = "text"
 

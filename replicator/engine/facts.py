@@ -38,10 +38,11 @@ class Capabilities:
 class Finding:
     """What a check found. `refuse`: nothing may be made until it is mended. `remedy`: the statement that mends it.
 
-    `note`: what is as it should be, and good to know before the start; only `check` says it.
+    `untested`: refused as well, unless the user takes a version that nobody here knows (`--allow-untested`). `note`:
+    what is as it should be, and good to know before the start; only `check` says it.
     """
 
-    level: Literal["refuse", "warn", "note"]
+    level: Literal["refuse", "untested", "warn", "note"]
     what: str
     remedy: str = ""
 

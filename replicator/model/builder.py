@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from replicator.model.change import Batch, Change, Commit, Operation, Rows, StreamMark, Truncate
+from replicator.model.change import Batch, Change, Commit, Operation, Prepared, Resolved, Rows, StreamMark, Truncate
 from replicator.model.position import Position
 from replicator.model.schema import Table
 from replicator.model.values import Row
@@ -31,6 +31,8 @@ class Builder:
         self._whole_rows = 0
         self._whole_bytes = 0
         self._commits: list[Commit] = []
+        self._prepared: str | None = None
+        self._parts = 0
         self._drop_open()
 
     def _drop_open(self) -> None:
@@ -38,9 +40,13 @@ class Builder:
         self._rows = 0
         self._bytes = 0
         self._run: Rows | None = None
+        self._savepoints: dict[str, tuple[int, int, int]] = {}
 
-    def begin(self) -> None:
+    def begin(self, prepared: str | None = None) -> None:
+        """`prepared`: the transaction's name, if this is the first of its two phases."""
         self.open = True
+        self._prepared = prepared
+        self._parts = 0
 
     def row(self, table: Table, op: Operation, row: Row | None, key: Row | None, size: int) -> None:
         """One row change: the new row (None for a delete) and the key as it was before (None for an insert)."""
@@ -55,13 +61,60 @@ class Builder:
         self._rows += 1
         self._bytes += size
 
+    def rows(self, table: Table, op: Operation, rows: list[Row], keys: list[Row], size: int) -> None:
+        """The same for many changes at once: both lists as in `Rows`."""
+        run = self._run
+        if run is None or run.table is not table or run.op != op:
+            self._run = Rows(table, op, rows, keys)
+            self._changes.append(self._run)
+        else:
+            run.rows.extend(rows)
+            run.keys.extend(keys)
+        self._rows += max(len(rows), len(keys))
+        self._bytes += size
+
     def truncate(self, tables: tuple[Table, ...]) -> None:
         self._run = None
         self._changes.append(Truncate(tables))
         self._rows += 1
 
+    def resolve(self, xid: str, commit: bool, tables: tuple[Table, ...]) -> None:
+        """The second phase of a transaction, also of the open one."""
+        self._wrap()
+        self._prepared = None
+        self._run = None
+        self._changes.append(Resolved(xid, commit, tables))
+        self._rows += 1
+
+    def savepoint(self, name: str) -> None:
+        self._run = None
+        self._savepoints[name] = len(self._changes), self._rows, self._bytes
+
+    def roll_back_to(self, name: str) -> bool:
+        """Forget what came after the savepoint; False where it is unknown, or lies in a part that was taken."""
+        if name not in self._savepoints:
+            return False
+        changes, self._rows, self._bytes = self._savepoints[name]
+        del self._changes[changes:]
+        self._run = None
+        return True
+
+    def discard(self) -> bool:
+        """Forget the open transaction; False where a part of it was taken."""
+        if self._parts:
+            return False
+        self._drop_open()
+        self.open = False
+        return True
+
+    def _wrap(self) -> None:
+        if self._prepared is not None:
+            changes = tuple(change for change in self._changes if isinstance(change, Rows | Truncate))
+            self._changes = [Prepared(self._prepared, changes)]
+
     def commit(self, position: Position, committed_at: float, xid: int) -> None:
         """The open transaction is whole: it joins those before it."""
+        self._wrap()
         changes = self._changes
         if changes and self._whole:
             first, last = changes[0], self._whole[-1]
@@ -100,6 +153,8 @@ class Builder:
             self._whole_rows = self._whole_bytes = 0
             return batch
         if self.open and self.full:
+            self._wrap()
+            self._parts += 1
             part = Batch(tuple(self._changes), (), None, complete=False, size=self._bytes, rows=self._rows)
             self._drop_open()
             return part

@@ -39,7 +39,30 @@ class Truncate:
     tables: tuple[Table, ...]
 
 
-Change = Rows | Truncate
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Changes of a transaction in two phases, after its first: to be kept at the target until it is resolved.
+
+    `xid`: the transaction's name. There may be none, and several of one `xid`, which follow one another.
+    """
+
+    xid: str
+    changes: tuple[Rows | Truncate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The second phase: the kept changes of `tables` are to be applied (`commit`); then all of them are forgotten.
+
+    A change of another table is one that its copy has already, or that is not followed any more.
+    """
+
+    xid: str
+    commit: bool
+    tables: tuple[Table, ...]
+
+
+Change = Rows | Truncate | Prepared | Resolved
 
 
 @dataclass(frozen=True, slots=True)

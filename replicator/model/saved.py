@@ -9,11 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from replicator.errors import Refused
 from replicator.model.datatypes import DataType
 from replicator.model.options import TableOptions
-from replicator.model.schema import Column, Name, Table, UniqueIndex
+from replicator.model.schema import Column, Constant, Name, Table, UniqueIndex
 
 
 class _Saved(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class _Constant(_Saved):
+    text: str | None
 
 
 class _Column(_Saved):
@@ -23,6 +27,7 @@ class _Column(_Saved):
     native: str
     native_name: str
     number: int
+    default: _Constant | None = None
 
 
 class _Unique(_Saved):
@@ -57,6 +62,7 @@ def save_shape(table: Table) -> str:
                 native=c.native,
                 native_name=c.native_name,
                 number=c.number,
+                default=None if c.default is None else _Constant(text=c.default.text),
             )
             for c in table.columns
         ),
@@ -72,11 +78,16 @@ def load_shape(name: Name, text: str) -> Table:
         raise _damaged(name, error) from error
     return Table(
         name,
-        tuple(Column(c.name, c.type, c.nullable, c.native, c.native_name, c.number) for c in shape.columns),
+        tuple(_column(c) for c in shape.columns),
         shape.key,
         shape.id,
         tuple(UniqueIndex(u.name, u.columns) for u in shape.uniques),
     )
+
+
+def _column(saved: _Column) -> Column:
+    default = None if saved.default is None else Constant(saved.default.text)
+    return Column(saved.name, saved.type, saved.nullable, saved.native, saved.native_name, saved.number, default)
 
 
 def load_policies(name: Name, text: str) -> dict[str, dict[str, str]]:

@@ -20,12 +20,20 @@ class Name(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Constant:
+    """A default that is always the same. `text`: as the source writes a value of the column; None for NULL."""
+
+    text: str | None
+
+
+@dataclass(frozen=True)
 class Column:
     """A column that is copied and followed.
 
     `native` pins the source's own type (for PostgreSQL: type OID and modifier), so that a change of it is noticed
     whatever it maps to; `native_name` is how the source writes it. `number` is the source's own for the column, which
-    a column that is dropped and added again does not keep; 0 where the source has none.
+    a column that is dropped and added again does not keep; 0 where the source has none. `default`: what a column gets
+    that an insert in the log lacks; None where that is not known, or not always the same.
     """
 
     name: str
@@ -34,6 +42,7 @@ class Column:
     native: str
     native_name: str
     number: int = 0
+    default: Constant | None = None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ class Followed:
     `made`: we made the target table. `may_empty`: it was absent, empty or `--truncate`d when its first copy began, so
     a new copy may empty it. `policies`: for each column the type policies that the user chose. `carried`: the source's
     token for the log's carrying this table; another token means that there may have been a gap. `as_of`: the source's
-    time when the snapshot of its copy was taken, `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
+    time when the snapshot of its copy was taken, `YYYY-MM-DDTHH:MM:SS.ffffffZ`. `settles`: the text of the position up
+    to which its copy overlaps the log, None where the two meet at the floor.
     """
 
     table: Table
@@ -59,6 +60,7 @@ class Followed:
     carried: str = ""
     options: TableOptions = field(default_factory=TableOptions)
     as_of: str | None = None
+    settles: str | None = None
 
     @property
     def digested(self) -> bool:

@@ -15,6 +15,7 @@ from replicator.pipeline.backfill import is_backfill
 from replicator.pipeline.choosing import choose
 from replicator.pipeline.copying import CHUNK
 from replicator.pipeline.options import End, Options
+from replicator.pipeline.preflight import weighed
 from replicator.pipeline.sync import is_stream, objects, strays
 
 log = logging.getLogger("replicator")
@@ -83,7 +84,7 @@ def _check(
                 origin.recognise(known.source)
             choice = choose(origin, at, target.engine.places, options, known, lambda fresh: [])
             checked.findings += choice.findings
-            checked.findings += asked(known, choice.tables)
+            checked.findings += weighed(asked(known, choice.tables), allow_untested=options.allow_untested)
             checked.findings += origin.catalog.left_out([followed.table for followed in choice.tables])
             checked.tables += _stored(at, choice.tables)
             if values and checked.ready:

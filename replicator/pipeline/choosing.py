@@ -18,6 +18,7 @@ from replicator.model.schema import Name, Table
 from replicator.model.selection import Places, matches
 from replicator.model.stream import Followed, StreamState
 from replicator.pipeline.options import Options
+from replicator.pipeline.preflight import weighed
 
 NEW = ("chosen", "returning")
 PENDING = (*NEW, "copying")
@@ -69,7 +70,7 @@ def choose(
         list(listing.findings),
     )
     chosen.findings.extend(_idle(options, catalog.default_schema, listing.tables))
-    chosen.findings.extend(ready(chosen.fresh))
+    chosen.findings.extend(weighed(ready(chosen.fresh), allow_untested=options.allow_untested))
     chosen.findings.extend(target.structure.findings(chosen.fresh, known.tables if known else {}))
     chosen.findings.extend(_taken(chosen.fresh, target.ledger.owners(options.name), places))
     chosen.findings.extend(_filled(target, chosen.fresh, known, options))

@@ -13,7 +13,8 @@ from replicator.model.selection import Selection
 class Options:
     """`restart`: a backfill begins anew. `recopy`: patterns of tables to copy again; empty for all of them.
 
-    `own_settings`: a recopy takes the settings given here, and not the ledger's.
+    `own_settings`: a recopy takes the settings given here, and not the ledger's. `allow_untested`: servers of a version
+    that nobody here knows.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Options:
     once: bool = False
     restart: bool = False
     own_settings: bool = False
+    allow_untested: bool = False
     recopy: tuple[str, ...] = ()
     give_up_s: float | None = None
 

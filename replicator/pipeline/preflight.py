@@ -11,6 +11,17 @@ from replicator.errors import Refused
 log = logging.getLogger("replicator")
 
 
+def weighed(findings: Iterable[Finding], *, allow_untested: bool) -> list[Finding]:
+    """`untested` as a refusal, or as a warning where the user takes the risk."""
+    found = []
+    for finding in findings:
+        if finding.level == "untested":
+            remedy = finding.remedy or "--allow-untested takes it as it is; try it on a copy of the data first"
+            finding = Finding("warn", finding.what) if allow_untested else Finding("refuse", finding.what, remedy)
+        found.append(finding)
+    return found
+
+
 def admit(findings: Iterable[Finding]) -> None:
     """Say the warnings; raise Refused with every refusal and its remedy."""
     refusals = []

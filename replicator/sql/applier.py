@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from replicator import failpoints
 from replicator.errors import CannotApply, Conflict
-from replicator.model.change import Batch, Change, CopyMark, Rows, Truncate
+from replicator.model.change import Batch, Change, CopyMark, Prepared, Resolved, Rows, Truncate
 from replicator.model.compact import Entry, Net, compact, named_key
 from replicator.model.schema import Name, Table
 from replicator.model.stream import Followed
@@ -125,17 +125,25 @@ class SqlApplier:
         What no other way of writing can mend is raised as it is.
         """
         try:
-            for step in _steps(changes):
-                if isinstance(step, Truncate):
-                    for table in step.tables:
-                        self._session.execute(self._plan(table).empty)
-                else:
-                    write(self._plan(step[0].table), step)
+            self._steps(changes, write)
         except _Objection as objection:
             self._session.execute("ROLLBACK TO SAVEPOINT batch")
             if objection.violation != "unique":
                 raise self._blame(changes, objection, write) from None
             raise
+
+    def _steps(self, changes: Iterable[Change], write: Callable[[Plan, list[Rows]], None]) -> None:
+        for step in _steps(changes):
+            match step:
+                case Truncate():
+                    for table in step.tables:
+                        self._session.execute(self._plan(table).empty)
+                case Prepared():
+                    self._ledger.keep(step)
+                case Resolved():
+                    self._steps(self._ledger.release(step), write)
+                case _:
+                    write(self._plan(step[0].table), step)
 
     def _wait_for_more(self, changes: list[Change], size: int) -> bool:
         """Keep a part of a transaction until its following parts are there: they may make room for its rows."""
@@ -310,14 +318,14 @@ class SqlApplier:
         return plan
 
 
-def _steps(changes: Iterable[Change]) -> Iterator[Truncate | list[Rows]]:
-    """Changes in steps that may not be mixed: each TRUNCATE, and between them each table's runs together."""
+def _steps(changes: Iterable[Change]) -> Iterator[Truncate | Prepared | Resolved | list[Rows]]:
+    """Changes in steps that may not be mixed: between all others each table's runs together."""
     tables: dict[int, list[Rows]] = {}
     for change in changes:
-        if isinstance(change, Truncate):
+        if isinstance(change, Rows):
+            tables.setdefault(id(change.table), []).append(change)
+        else:
             yield from tables.values()
             tables = {}
             yield change
-        else:
-            tables.setdefault(id(change.table), []).append(change)
     yield from tables.values()

@@ -18,11 +18,11 @@ import sqlalchemy as sa
 
 from replicator.engine import Objects
 from replicator.errors import Fenced, PositionLost, Refused, ReplicatorError
-from replicator.model.change import CopyMark, StreamMark
+from replicator.model.change import CopyMark, Prepared, Resolved, Rows, StreamMark, Truncate
 from replicator.model.position import NEVER, Position
 from replicator.model.schema import Name
 from replicator.model.stream import Beat, Followed, StreamPhase, StreamState
-from replicator.sql import rows
+from replicator.sql import kept, rows
 from replicator.sql.connect import Session
 from replicator.sql.migrations import migrate
 from replicator.sql.tables import FORMAT_VERSION, SCHEMA, LedgerStatements, LedgerTables, at, since
@@ -162,6 +162,8 @@ class SqlLedger:
                 .where(streams.c.name == self._name)
                 .values(uid=_uid(), source=source, phase="preparing", position=None, within=0)
             )
+            # No transaction is prepared when the new snapshot is taken: that is refused.
+            connection.execute(self._t.prepared.delete().where(self._t.prepared.c.stream == self._name))
             copied = sa.and_(tables.c.stream == self._name, tables.c.phase.not_in(("chosen", "left")))
             connection.execute(tables.update().where(copied).values(phase="returning", floor=str(NEVER), carried=""))
             state = self._read(connection, self._name)
@@ -174,7 +176,7 @@ class SqlLedger:
             self.lock(None)
             streams = self._t.streams
             connection.execute(streams.delete().where(streams.c.name == self._name))
-            for table in (self._t.tables, self._t.parts, self._t.beats):
+            for table in (self._t.tables, self._t.parts, self._t.beats, self._t.prepared):
                 connection.execute(table.delete().where(table.c.stream == self._name))
             if connection.scalar(sa.select(sa.func.count()).select_from(streams)) == 0:
                 self._t.metadata.drop_all(connection)
@@ -294,6 +296,36 @@ class SqlLedger:
         if mark.done:
             # With the last rows, since a table that keeps rows of somebody else can never be copied a second time.
             connection.execute(self._s.save_table, at(key) | {"phase": "copied"})
+
+    # Transactions in two phases, called inside the transaction of whoever writes
+
+    def keep(self, prepared: Prepared) -> None:
+        """Save the changes until `kept` asks for them; a later part of one transaction comes behind the others."""
+        t = self._t.prepared
+        mine = sa.and_(t.c.stream == self._name, t.c.xid == prepared.xid)
+        connection = self._session.connection
+        parts = connection.scalar(sa.select(sa.func.count()).select_from(t).where(mine))
+        connection.execute(
+            t.insert().values(stream=self._name, xid=prepared.xid, part=parts, changes=kept.save(prepared.changes))
+        )
+
+    def release(self, resolved: Resolved) -> list[Rows | Truncate]:
+        """Forget the transaction; its changes where it is committed.
+
+        Raises PositionLost for the commit of one that was never kept.
+        """
+        t = self._t.prepared
+        mine = sa.and_(t.c.stream == self._name, t.c.xid == resolved.xid)
+        connection = self._session.connection
+        texts = connection.scalars(sa.select(t.c.changes).where(mine).order_by(t.c.part)).all()
+        if not texts and resolved.commit:
+            raise PositionLost(
+                f"the XA transaction {resolved.xid} was committed, and its rows were never seen: it was prepared "
+                "before the stream began",
+                remedy="copy everything anew: replicator recopy SOURCE TARGET --all",
+            )
+        connection.execute(t.delete().where(mine))
+        return [change for text in texts for change in kept.load(text, resolved.tables)] if resolved.commit else []
 
     # Outside the fence
 

@@ -44,6 +44,7 @@ def followed(row: Row) -> Followed:
         row["carried"],
         load_options(name, row.get("options") or "{}"),
         row.get("as_of"),
+        row.get("settles"),
     )
 
 
@@ -61,6 +62,7 @@ def of_followed(followed: Followed) -> dict[str, object]:
         "policies": json.dumps({column: dict(chosen) for column, chosen in followed.policies.items()}),
         "options": json.dumps(asdict(followed.options)),
         "as_of": followed.as_of,
+        "settles": followed.settles,
     }
 
 

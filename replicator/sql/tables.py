@@ -1,4 +1,4 @@
-"""The ledger's tables, format version 2.
+"""The ledger's tables, format version 3.
 
 In schema `replicator` where the target has schemas, as `_replicator_*` elsewhere. A change of anything here raises
 FORMAT_VERSION, and comes with its migration and a fixture of the old rows.
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SCHEMA = "replicator"
 PREFIX = "_replicator_"
-SINCE_2 = {"since": 2}
+SINCE_2, SINCE_3 = {"since": 2}, {"since": 3}
 
 
 class LedgerTables:
@@ -50,6 +50,7 @@ class LedgerTables:
             sa.Column("carried", sa.Text, nullable=False),
             sa.Column("options", sa.Text, info=SINCE_2),
             sa.Column("as_of", sa.Text, info=SINCE_2),
+            sa.Column("settles", sa.Text, info=SINCE_3),
         )
         self.parts = self._table(
             "parts",
@@ -75,8 +76,17 @@ class LedgerTables:
             sa.Column("lag_seconds", sa.Float, info=SINCE_2),
         )
 
-    def _table(self, name: str, *columns: sa.Column[object]) -> sa.Table:
-        return sa.Table(self._prefix + name, self.metadata, *columns)
+        self.prepared = self._table(
+            "prepared",
+            sa.Column("stream", sa.String(40), primary_key=True),
+            sa.Column("xid", sa.String(300), primary_key=True),
+            sa.Column("part", sa.Integer, primary_key=True),
+            sa.Column("changes", sa.Text, nullable=False),
+            info=SINCE_3,
+        )
+
+    def _table(self, name: str, *columns: sa.Column[object], info: dict[str, int] | None = None) -> sa.Table:
+        return sa.Table(self._prefix + name, self.metadata, *columns, info=info or {})
 
 
 class LedgerStatements:
@@ -103,7 +113,7 @@ def at(key: Mapping[str, object]) -> dict[str, object]:
     return {f"at_{column}": value for column, value in key.items()}
 
 
-def since(column: sa.Column[object]) -> int:
-    """The format version that brought a column."""
-    found: int = column.info.get("since", 1)
+def since(made: sa.Column[object] | sa.Table) -> int:
+    """The format version that brought a column or a table."""
+    found: int = made.info.get("since", 1)
     return found

@@ -54,6 +54,7 @@ def _flowed(batch: Batch) -> list[object]:
         if isinstance(change, Truncate):
             items.append("truncate")
         else:
+            assert isinstance(change, Rows)
             items += [(change.table.name.name, row[0]) for row in change.rows]
     assert len(items) == batch.rows
     for commit in reversed(batch.commits):

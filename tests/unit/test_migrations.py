@@ -31,12 +31,18 @@ BEAT = Beat(4711, "here", 1700000000.25, 1700000005.5, "13", 4096, "the connecti
 Read = Callable[[Ledger], object]
 
 
+@pytest.fixture(params=range(1, FORMAT_VERSION))
+def version(request: pytest.FixtureRequest) -> int:
+    found: int = request.param
+    return found
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A file with the rows of version 1."""
+def path(version: int, tmp_path: Path) -> Path:
+    """A file with the rows of an older version."""
     found = tmp_path / "t.db"
     with closing(sqlite3.connect(found)) as connection:
-        connection.executescript((LEDGERS / "version1.sql").read_text())
+        connection.executescript((LEDGERS / f"version{version}.sql").read_text())
     return found
 
 
@@ -61,7 +67,7 @@ def sql(path: Path, statement: str) -> list[tuple[Any, ...]]:
 
 
 def kept(state: StreamState | None) -> dict[str, object]:
-    """All that a version 1 keeps of a stream, but its epoch; shapes as their own text."""
+    """All that every version keeps of a stream, but its epoch; shapes as their own text."""
     assert state is not None
     tables = {
         name: replace(found, table=ITEMS) if found.table.columns == ITEMS.columns else found
@@ -108,20 +114,22 @@ READS: dict[str, tuple[Read, object]] = {
 
 
 @pytest.mark.parametrize("what", READS)
-def test_an_older_ledger_is_read_and_no_byte_of_it_changed(path: Path, reading: SqliteTarget, what: str) -> None:
+def test_an_older_ledger_is_read_and_no_byte_of_it_changed(
+    path: Path, reading: SqliteTarget, what: str, version: int
+) -> None:
     read, expected = READS[what]
     before = path.read_bytes()
     assert read(reading.ledger) == expected
     reading.close()
     assert path.read_bytes() == before
-    assert sql(path, "SELECT version FROM _replicator_format") == [(1,)]
+    assert sql(path, "SELECT version FROM _replicator_format") == [(version,)]
 
 
-def test_a_runner_that_only_reads_leaves_it_as_it_is(path: Path, writing: SqliteTarget) -> None:
+def test_a_runner_that_only_reads_leaves_it_as_it_is(path: Path, writing: SqliteTarget, version: int) -> None:
     """Opened for writing, too: it is the claim that changes the format."""
     for read, expected in READS.values():
         assert read(writing.ledger) == expected
-    assert sql(path, "SELECT version FROM _replicator_format") == [(1,)]
+    assert sql(path, "SELECT version FROM _replicator_format") == [(version,)]
 
 
 def test_a_claim_brings_it_to_this_version_with_every_value(path: Path, writing: SqliteTarget) -> None:
@@ -174,7 +182,7 @@ UNKNOWN = {
     "zero": "UPDATE _replicator_format SET version = 0",
     "negative": "UPDATE _replicator_format SET version = -1",
     "none": "DELETE FROM _replicator_format",
-    "two": "INSERT INTO _replicator_format VALUES (2)",
+    "two": f"INSERT INTO _replicator_format VALUES ({FORMAT_VERSION})",
     "text": "CREATE TABLE f AS SELECT 'two' AS version; DROP TABLE _replicator_format; "
     "ALTER TABLE f RENAME TO _replicator_format",
 }

@@ -62,7 +62,7 @@ def _version(connection: SqlConnection) -> Iterator[Finding]:
     if version < OLDEST:
         yield Finding("refuse", f"the source is PostgreSQL {version}; {OLDEST} or newer is needed", "upgrade it")
     elif version > NEWEST:
-        yield Finding("warn", f"untested version: the source is PostgreSQL {version}")
+        yield Finding("untested", f"unknown version: the source is PostgreSQL {version}")
 
 
 def _primary(connection: SqlConnection) -> Iterator[Finding]:

@@ -1,0 +1,147 @@
+"""What differs between MySQL and MariaDB, as two values. Nothing else asks which of them a server is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from replicator.engines.mysql import binlog
+from replicator.engines.mysql.gtid import DomainSet, GtidSet
+from replicator.errors import Refused
+
+Version = tuple[int, int]
+_COMMON_EVENTS = {
+    binlog.QUERY,
+    binlog.STOP,
+    binlog.ROTATE,
+    binlog.FORMAT_DESCRIPTION,
+    binlog.XID,
+    binlog.TABLE_MAP,
+    binlog.INCIDENT,
+    binlog.HEARTBEAT,
+    binlog.XA_PREPARE,
+    binlog.PARTIAL_ROWS,
+    *binlog.ROWS,
+}
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """One of the two.
+
+    `oldest`: the first version whose log says enough (`binlog_row_metadata`). `tested`, `known`: versions that this
+    program was run on, and major versions whose manuals it follows. `events`: the types of events that are understood;
+    any other stops the stream.
+
+    `parse`: the text of a set of GTIDs. `executed`: the expression that has it, of everything committed. `purged`: of
+    what the log no longer has, None where the server itself refuses to begin there. `log_status`: where the log stands.
+    `snapshot_status`: the file and offset that an open consistent snapshot belongs to, None where the server does not
+    say and a lock is needed. `replica_log`: the setting by which a replica logs what it has received. `server`: what
+    tells one server from another. `introduction`: what a dump needs to be told first. `full_image`, ...: the names of
+    settings.
+    """
+
+    name: str
+    oldest: Version
+    tested: tuple[Version, ...]
+    known: frozenset[int]
+    events: frozenset[int]
+    parse: Callable[[str], GtidSet | DomainSet]
+    executed: str
+    purged: str | None
+    log_status: str
+    snapshot_status: str | None
+    replica_log: str
+    server: str
+    introduction: tuple[str, ...]
+    gtid_mode: str | None
+    """The setting that turns GTIDs on, None where they are always there."""
+    wide_timestamps: Version | None
+    """Since when TIMESTAMP is unsigned in the log, to 2106."""
+    cascades_logged: Version | None
+    """Since when the rows that a foreign key's action changes are in the log."""
+    monitor_right: str
+    dump_right: str
+    expiry: tuple[str, ...]
+    """Settings that say after how many seconds a log file is removed, the first that the server has; 0: never."""
+    holders: str
+    """The sessions that stand in the way of a lock on all tables."""
+
+
+MYSQL = Flavor(
+    name="MySQL",
+    oldest=(8, 0),
+    tested=((9, 7),),
+    known=frozenset((8, 9)),
+    events=frozenset(
+        _COMMON_EVENTS
+        | {
+            binlog.ROWS_QUERY,
+            binlog.GTID,
+            binlog.GTID_TAGGED,
+            binlog.ANONYMOUS_GTID,
+            binlog.PREVIOUS_GTIDS,
+            binlog.TRANSACTION_PAYLOAD,
+            binlog.HEARTBEAT_V2,
+        }
+    ),
+    parse=GtidSet.parse,
+    executed="@@global.gtid_executed",
+    purged="@@global.gtid_purged",
+    log_status="SHOW BINARY LOG STATUS",
+    snapshot_status=None,
+    replica_log="log_replica_updates",
+    server="SELECT @@global.server_uuid",
+    introduction=(),
+    gtid_mode="gtid_mode",
+    wide_timestamps=None,
+    cascades_logged=(9, 6),
+    monitor_right="REPLICATION CLIENT",
+    dump_right="REPLICATION SLAVE",
+    expiry=("binlog_expire_logs_seconds",),
+    holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, UTC_TIMESTAMP()) "
+    "FROM information_schema.innodb_trx ORDER BY trx_started",
+)
+MARIADB = Flavor(
+    name="MariaDB",
+    oldest=(10, 5),
+    tested=((10, 11),),
+    known=frozenset((10, 11, 12)),
+    events=frozenset(
+        _COMMON_EVENTS
+        | {
+            binlog.MARIADB_ANNOTATE_ROWS,
+            binlog.MARIADB_BINLOG_CHECKPOINT,
+            binlog.MARIADB_GTID,
+            binlog.MARIADB_GTID_LIST,
+            binlog.MARIADB_QUERY_COMPRESSED,
+            *binlog.COMPRESSED_ROWS,
+        }
+    ),
+    parse=DomainSet.parse,
+    executed="@@global.gtid_binlog_pos",
+    purged=None,
+    log_status="SHOW MASTER STATUS",
+    snapshot_status="SHOW STATUS WHERE Variable_name IN ('binlog_snapshot_file', 'binlog_snapshot_position')",
+    replica_log="log_slave_updates",
+    server="SELECT concat(@@global.server_id, ' ', @@hostname, ' ', @@port)",
+    introduction=("SET @mariadb_slave_capability = 4",),
+    gtid_mode=None,
+    wide_timestamps=(11, 5),
+    cascades_logged=None,
+    monitor_right="BINLOG MONITOR",
+    dump_right="REPLICATION SLAVE",
+    expiry=("binlog_expire_logs_seconds",),
+    holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) "
+    "FROM information_schema.innodb_trx ORDER BY trx_started",
+)
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+
+
+def of(version: str) -> tuple[Flavor, Version]:
+    """By the text of `SELECT VERSION()`. Raises Refused for one that cannot be read."""
+    match = _VERSION.search(version.removeprefix("5.5.5-"))
+    if match is None:
+        raise Refused(f"the source says that its version is {version!r}: it is neither MySQL nor MariaDB")
+    return (MARIADB if "mariadb" in version.lower() else MYSQL), (int(match[1]), int(match[2]))

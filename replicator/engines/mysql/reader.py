@@ -1,0 +1,100 @@
+"""Reads one stream's log: events of a dump in, batches out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from replicator import failpoints
+from replicator.engine import Endpoint
+from replicator.engines.mysql.dump import Dump
+from replicator.engines.mysql.flavor import Flavor, Version
+from replicator.engines.mysql.gtid import DomainSet, GtidSet
+from replicator.engines.mysql.position import BinlogPosition
+from replicator.engines.mysql.relations import Relations
+from replicator.engines.mysql.transactions import Transactions
+from replicator.model.builder import Builder, Limits
+from replicator.model.change import Batch, StreamMark
+from replicator.model.position import Position
+from replicator.model.stream import Followed
+
+
+class MysqlReader:
+    def __init__(self, where: Endpoint, flavor: Flavor, version: Version, server_id: int, limits: Limits) -> None:
+        self._where = where
+        self._flavor = flavor
+        self._version = version
+        self._server_id = server_id
+        self._builder = Builder(limits)
+        self._dump: Dump | None = None
+        self._last_mark = 0.0
+
+    def start(self, position: Position, tables: Collection[Followed]) -> None:
+        assert isinstance(position, BinlogPosition)
+        relations = Relations(tables, self._flavor, self._version)
+        self._transactions = Transactions(self._flavor, position, relations, self._builder)
+        self._seen = self._delivered = self._confirmed = position
+        self._last_mark = time.monotonic()
+        self._dump = Dump(self._where, self._flavor, self._server_id)
+        match position.executed:
+            case GtidSet() | DomainSet() as executed:
+                self._dump.after(executed)
+            case int() as offset:
+                self._dump.at(position.file.name, offset)
+
+    def read(self, timeout: float, idle_after: float) -> Batch | None:
+        dump, builder, transactions = self._dump, self._builder, self._transactions
+        assert dump is not None
+        deadline = time.monotonic() + timeout
+        while True:
+            event = transactions.pending() or dump.receive()
+            if event is not None:
+                transactions(event)
+                if builder.full and (batch := self._take()) is not None:
+                    return batch
+                continue
+            now = time.monotonic()
+            if (batch := self._take() or self._idle_mark(now, idle_after)) is not None:
+                return batch
+            if now >= deadline:
+                return None
+            dump.wait(min(deadline - now, 1.0))
+
+    def _take(self) -> Batch | None:
+        """What may be applied. Transactions without anything for us only move the position, which may wait."""
+        batch = self._builder.take()
+        if batch is None or not batch.complete:
+            return batch
+        assert isinstance(batch.mark, StreamMark) and isinstance(batch.mark.position, BinlogPosition)
+        self._seen = batch.mark.position
+        return self._deliver(batch) if batch.changes else None
+
+    def _idle_mark(self, now: float, idle_after: float) -> Batch | None:
+        """An empty batch, when the log moved on without us and nothing that was read is unapplied."""
+        if self._builder.open or self._seen is self._delivered or self._delivered is not self._confirmed:
+            return None
+        if now - self._last_mark < idle_after:
+            return None
+        return self._deliver(Batch((), (), StreamMark(self._seen)))
+
+    def _deliver(self, batch: Batch) -> Batch:
+        self._delivered = self._seen
+        self._last_mark = time.monotonic()
+        return batch
+
+    def seen(self) -> BinlogPosition:
+        return self._seen
+
+    def tick(self) -> None:
+        """The server waits for as long as `net_write_timeout` says, which the dump's session has set to an hour."""
+
+    def confirm(self, position: Position) -> None:
+        """The server keeps its log by time, whatever we have read."""
+        assert isinstance(position, BinlogPosition)
+        failpoints.hit("before_confirm")
+        self._confirmed = position
+        failpoints.hit("after_confirm")
+
+    def close(self) -> None:
+        if self._dump is not None:
+            self._dump.close()

@@ -1,0 +1,90 @@
+"""One server: its flavor and version, who it is, and where its log stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from replicator.engine import Endpoint
+from replicator.engines.mysql import dump, flavor
+from replicator.engines.mysql.connect import Control, database
+from replicator.engines.mysql.flavor import Flavor, Version
+from replicator.engines.mysql.gtid import DomainSet, GtidSet
+from replicator.engines.mysql.position import BinlogPosition, LogFile
+from replicator.errors import Refused
+
+LOG_OFF = "start the server with log_bin, and binlog_format = ROW, binlog_row_metadata = FULL"
+
+
+@dataclass(frozen=True)
+class LogStatus:
+    """The file that is written, and the offset of its end."""
+
+    file: str
+    offset: int
+
+
+class Server:
+    def __init__(self, where: Endpoint) -> None:
+        self.where = where
+        self.control = Control(where)
+        self.flavor: Flavor
+        self.version: Version
+        self.flavor, self.version = flavor.of(self.control.one("SELECT VERSION()"))
+        self.database = database(where)
+        self._times: dict[str, int] = {}
+
+    @property
+    def shown_version(self) -> str:
+        return f"{self.flavor.name} {self.version[0]}.{self.version[1]}"
+
+    def identity(self) -> str:
+        """Who the server is, as JSON: what a saved position belongs to."""
+        return json.dumps(
+            {
+                "flavor": self.flavor.name,
+                "server": str(self.control.one(self.flavor.server)),
+                "database": self.database,
+                "url": self.where.shown,
+            }
+        )
+
+    def has_gtids(self) -> bool:
+        """Does every transaction in the log have one?"""
+        if self.flavor.gtid_mode is None:
+            return True
+        return self.control.variables(self.flavor.gtid_mode).get(self.flavor.gtid_mode) == "ON"
+
+    def status(self) -> LogStatus:
+        """Raises Refused where there is no log, or no right to ask."""
+        rows = self.control.query(self.status_statement())
+        if not rows:
+            raise Refused("the source writes no binary log", remedy=LOG_OFF)
+        return LogStatus(str(rows[0][0]), int(rows[0][1]))
+
+    def status_statement(self) -> str:
+        old = self.flavor.gtid_mode is not None and self.version < (8, 2)
+        return "SHOW MASTER STATUS" if old else self.flavor.log_status
+
+    def executed(self) -> GtidSet | DomainSet:
+        return self.flavor.parse(self.control.one(f"SELECT {self.flavor.executed}"))
+
+    def head(self, *, gtids: bool) -> BinlogPosition:
+        """Covers every commit that is visible now. `gtids`: in which of its two forms."""
+        if gtids:
+            return BinlogPosition(self.executed(), LogFile())
+        status = self.status()
+        return BinlogPosition(status.offset, LogFile(status.file))
+
+    def files(self) -> list[str]:
+        """The files of the log that are there, the oldest first."""
+        return [str(row[0]) for row in self.control.query("SHOW BINARY LOGS")]
+
+    def log_file(self, name: str, server_id: int) -> LogFile:
+        """With its time, which tells it from another of that name."""
+        if name not in self._times:
+            self._times[name] = dump.file_time(self.where, self.flavor, server_id, name) or 0
+        return LogFile(name, self._times[name])
+
+    def close(self) -> None:
+        self.control.close()

@@ -1,0 +1,115 @@
+"""MySQL and MariaDB as a source: the binary log, its snapshots, and the guard over the saved position.
+
+Nothing is made at the source: a server keeps its log by time, and knows nothing of who reads it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from replicator.engine import Endpoint, Finding, Objects, Prepared
+from replicator.engines.mysql import checks, consistent, guard
+from replicator.engines.mysql.catalog import MysqlCatalog
+from replicator.engines.mysql.position import BinlogPosition
+from replicator.engines.mysql.reader import MysqlReader
+from replicator.engines.mysql.server import Server
+from replicator.engines.mysql.snapshot import MysqlSnapshot
+from replicator.model.builder import Limits
+from replicator.model.position import Position
+from replicator.model.schema import Name, Table
+from replicator.model.stream import Followed, Identity, StreamState
+
+PROBE_ID = 0x7265706C
+"""The server_id of a dump that only looks at a file's beginning."""
+
+
+class MysqlSource:
+    def __init__(self, where: Endpoint, announce: Callable[[str], None]) -> None:
+        self._where = where
+        self._announce = announce
+        self._server = Server(where)
+        self._tables: list[Table] = []
+        self._gtids: bool | None = None
+        self.catalog = MysqlCatalog(self._server.control, self._server.database)
+
+    # Before anything is made
+
+    def copy_findings(self, tables: Sequence[Table]) -> list[Finding]:
+        return checks.copy_findings(self._server, tables)
+
+    def findings(self, tables: Sequence[Followed], objects: Objects) -> list[Finding]:
+        return checks.findings(self._server, tables, objects)
+
+    def identity(self) -> str:
+        return self._server.identity()
+
+    def recognise(self, identity: str) -> None:
+        guard.same_server(json.loads(identity), json.loads(self.identity()))
+
+    # The stream
+
+    def prepare(self, identity: Identity, tables: Sequence[Followed]) -> Prepared:
+        self.follow(identity, tables)
+        snapshot = self._snapshot(server_id(identity))
+        assert snapshot.position is not None
+        return Prepared(snapshot.position, snapshot)
+
+    def follow(self, identity: Identity, tables: Sequence[Followed]) -> None:
+        """The log carries all tables; these are those that a later snapshot may have to lock."""
+        self._tables = [followed.table for followed in tables if followed.phase != "left"]
+
+    def carried(self, identity: Identity) -> Mapping[Name, str]:
+        return {}
+
+    def guard(self, state: StreamState, mark: Position) -> None:
+        assert isinstance(mark, BinlogPosition)
+        self._gtids = not isinstance(mark.executed, int)
+        guard.check(self._server, state.source, mark, PROBE_ID)
+
+    def view(self) -> MysqlSnapshot:
+        return MysqlSnapshot.without_position(self._where)
+
+    def snapshot(self) -> MysqlSnapshot:
+        return self._snapshot(PROBE_ID)
+
+    def _snapshot(self, server_id: int) -> MysqlSnapshot:
+        checks.refuse_prepared(self._server)
+        opened = consistent.snapshot(self._server, self._tables, server_id, self._announce)
+        try:
+            checks.refuse_prepared(self._server)
+        except BaseException:
+            opened.close()
+            raise
+        assert opened.position is not None
+        self._gtids = not isinstance(opened.position.executed, int)
+        return opened
+
+    def reader(self, identity: Identity, limits: Limits) -> MysqlReader:
+        return MysqlReader(self._where, self._server.flavor, self._server.version, server_id(identity), limits)
+
+    # Where the log stands
+
+    def head(self) -> BinlogPosition:
+        if self._gtids is None:
+            self._gtids = self._server.has_gtids()
+        return self._server.head(gtids=self._gtids)
+
+    def retained_bytes(self, identity: Identity) -> int | None:
+        """The server keeps nothing for the stream."""
+        return None
+
+    def drop(self, identity: Identity) -> list[str]:
+        return []
+
+    def strays(self, name: str) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def server_id(identity: Identity) -> int:
+    """A replica's number, which no other replica of the server may have: of the stream's random number, and large,
+    since people choose small ones."""
+    return int(identity.uid[:8], 16) | 0x80000000

@@ -27,17 +27,17 @@ DENIED = {1044, 1142, 1227, 1370}
 WAITED_TOO_LONG = 1205
 
 
-def snapshot(server: Server, tables: Sequence[Table], server_id: int, announce: Callable[[str], None]) -> MysqlSnapshot:
+def snapshot(server: Server, tables: Sequence[Table], announce: Callable[[str], None]) -> MysqlSnapshot:
     """Raises Refused where it cannot be exact, Retryable where others hold what must be locked."""
     if server.flavor.snapshot_status is not None:
-        opened = _as_the_server_says(server, server.flavor.snapshot_status, server_id)
+        opened = _as_the_server_says(server, server.flavor.snapshot_status)
     else:
-        opened = _under_a_lock(server, tables, server_id, announce)
+        opened = _under_a_lock(server, tables, announce)
     failpoints.hit("snapshot_exported")
     return opened
 
 
-def _as_the_server_says(server: Server, status: str, server_id: int) -> MysqlSnapshot:
+def _as_the_server_says(server: Server, status: str) -> MysqlSnapshot:
     connection = _open(server.where)
     with translated(server.where):
         try:
@@ -46,16 +46,14 @@ def _as_the_server_says(server: Server, status: str, server_id: int) -> MysqlSna
             ((text,),) = query(connection, "SELECT BINLOG_GTID_POS(%s, %s)", (file, offset))
             if text is None:
                 raise Retryable(f"{server.where.shown}: the log file of the snapshot, {file}, is gone already")
-            position = BinlogPosition(server.flavor.parse(text), server.log_file(file, server_id))
+            position = BinlogPosition(server.flavor.parse(text), server.log_file(file))
             return MysqlSnapshot(server.where, connection, position, _as_of(connection))
         except BaseException:
             connection.close()
             raise
 
 
-def _under_a_lock(
-    server: Server, tables: Sequence[Table], server_id: int, announce: Callable[[str], None]
-) -> MysqlSnapshot:
+def _under_a_lock(server: Server, tables: Sequence[Table], announce: Callable[[str], None]) -> MysqlSnapshot:
     gtids = server.has_gtids()
     lock = connect(server.where)
     try:
@@ -66,7 +64,7 @@ def _under_a_lock(
                 head = server.head(gtids=gtids)
                 file = server.status().file
                 query(lock, "UNLOCK TABLES")
-                position = BinlogPosition(head.executed, server.log_file(file, server_id))
+                position = BinlogPosition(head.executed, server.log_file(file))
                 return MysqlSnapshot(server.where, connection, position, _as_of(connection))
             except BaseException:
                 connection.close()

@@ -16,7 +16,7 @@ import struct
 import time
 import zlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymysql
 from pymysql.protocol import MysqlPacket
@@ -27,7 +27,7 @@ from replicator.engines.mysql.binlog import Event
 from replicator.engines.mysql.connect import connect, query, translated
 from replicator.engines.mysql.flavor import Flavor
 from replicator.engines.mysql.gtid import DomainSet, GtidSet
-from replicator.errors import NotUnderstood, Retryable
+from replicator.errors import NotUnderstood, PositionLost, Retryable
 
 COM_BINLOG_DUMP, COM_BINLOG_DUMP_GTID = 0x12, 0x1E
 NON_BLOCKING, THROUGH_GTID = 0x01, 0x04
@@ -43,13 +43,24 @@ _LARGEST_OFFSET = 0xFFFFFFFF
 _HEADER_BYTES = 1 + binlog.HEADER.size
 
 
+class Replica(NamedTuple):
+    """As what we come: `number` is the server_id, which no other replica of the server may have."""
+
+    number: int
+    uuid: str = ""
+
+
+PROBE = Replica(0x7265706C)
+"""A dump that only looks at a file's beginning."""
+
+
 class Dump:
     """One dump of the log, from a position on. `receive` gives its events, without their checksums."""
 
-    def __init__(self, where: Endpoint, flavor: Flavor, server_id: int) -> None:
+    def __init__(self, where: Endpoint, flavor: Flavor, replica: Replica) -> None:
         self._where = where
         self._flavor = flavor
-        self._server_id = server_id
+        self._replica = replica
         self._connection = connect(where)
         self._checksums = binlog.CHECKSUM_CRC32
         self._buffer = bytearray()
@@ -68,6 +79,9 @@ class Dump:
         query(self._connection, f"SET @source_heartbeat_period = {int(HEARTBEAT_S * 1e9)}")
         query(self._connection, "SET @master_binlog_checksum = @@global.binlog_checksum")
         query(self._connection, "SET @source_binlog_checksum = @@global.binlog_checksum")
+        if self._replica.uuid:
+            # So that the server ends a dump of ours that is left over, and nobody else's.
+            query(self._connection, "SET @slave_uuid = %s, @replica_uuid = %s", (self._replica.uuid,) * 2)
         for statement in self._flavor.introduction:
             query(self._connection, statement)
         ((algorithm,),) = query(self._connection, "SELECT @@global.binlog_checksum")
@@ -82,10 +96,10 @@ class Dump:
                 query(self._connection, "SET @slave_connect_state = %s", (str(executed),))
                 query(self._connection, "SET @slave_gtid_strict_mode = 1")
                 query(self._connection, "SET @slave_gtid_ignore_duplicates = 0")
-                self._command(COM_BINLOG_DUMP, struct.pack("<IHI", FIRST_OFFSET, 0, self._server_id))
+                self._command(COM_BINLOG_DUMP, struct.pack("<IHI", FIRST_OFFSET, 0, self._replica.number))
             else:
                 data = executed.encoded()
-                head = struct.pack("<HIIQI", THROUGH_GTID, self._server_id, 0, FIRST_OFFSET, len(data))
+                head = struct.pack("<HIIQI", THROUGH_GTID, self._replica.number, 0, FIRST_OFFSET, len(data))
                 self._command(COM_BINLOG_DUMP_GTID, head + data)
 
     def at(self, file: str, offset: int, *, to_its_end: bool = False) -> None:
@@ -97,7 +111,7 @@ class Dump:
             )
         flags = NON_BLOCKING if to_its_end else 0
         with translated(self._where):
-            self._command(COM_BINLOG_DUMP, struct.pack("<IHI", offset, flags, self._server_id) + file.encode())
+            self._command(COM_BINLOG_DUMP, struct.pack("<IHI", offset, flags, self._replica.number) + file.encode())
 
     def _command(self, command: int, payload: bytes) -> None:
         driver: Any = self._connection
@@ -203,14 +217,12 @@ class EndOfLog(Retryable):
     """The log's end, of a dump that was asked for no more."""
 
 
-def file_time(where: Endpoint, flavor: Flavor, server_id: int, file: str) -> int | None:
+def file_time(where: Endpoint, flavor: Flavor, file: str) -> int | None:
     """The time in the file's FORMAT_DESCRIPTION event, seconds since 1970; None if there is no such file.
 
     File names are used again after a reset or a restore: the time tells one from another.
     """
-    from replicator.errors import PositionLost
-
-    dump = Dump(where, flavor, server_id)
+    dump = Dump(where, flavor, PROBE)
     try:
         dump.at(file, FIRST_OFFSET, to_its_end=True)
         while True:

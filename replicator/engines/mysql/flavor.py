@@ -35,11 +35,11 @@ class Flavor:
     any other stops the stream.
 
     `parse`: the text of a set of GTIDs. `executed`: the expression that has it, of everything committed. `purged`: of
-    what the log no longer has, None where the server itself refuses to begin there. `log_status`: where the log stands.
-    `snapshot_status`: the file and offset that an open consistent snapshot belongs to, None where the server does not
-    say and a lock is needed. `replica_log`: the setting by which a replica logs what it has received. `server`: what
-    tells one server from another. `introduction`: what a dump needs to be told first. `full_image`, ...: the names of
-    settings.
+    what the log no longer has, None where the server itself refuses to begin there. `log_status`: where the log
+    stands. `snapshot_status`: the file and offset that an open consistent snapshot belongs to, None where the server
+    does not say and a lock is needed. `replica_log`: the setting by which a replica logs what it has received.
+    `history`: the expression that names all servers whose transactions it has, each in the form of `origin`.
+    `introduction`: what a dump needs to be told first. `full_image`, ...: the names of settings.
     """
 
     name: str
@@ -53,7 +53,8 @@ class Flavor:
     log_status: str
     snapshot_status: str | None
     replica_log: str
-    server: str
+    history: str
+    origin: str
     introduction: tuple[str, ...]
     gtid_mode: str | None
     """The setting that turns GTIDs on, None where they are always there."""
@@ -92,7 +93,8 @@ MYSQL = Flavor(
     log_status="SHOW BINARY LOG STATUS",
     snapshot_status=None,
     replica_log="log_replica_updates",
-    server="SELECT @@global.server_uuid",
+    history="@@global.gtid_executed",
+    origin="{server}:",
     introduction=(),
     gtid_mode="gtid_mode",
     wide_timestamps=None,
@@ -125,7 +127,8 @@ MARIADB = Flavor(
     log_status="SHOW MASTER STATUS",
     snapshot_status="SHOW STATUS WHERE Variable_name IN ('binlog_snapshot_file', 'binlog_snapshot_position')",
     replica_log="log_slave_updates",
-    server="SELECT concat(@@global.server_id, ' ', @@hostname, ' ', @@port)",
+    history="@@global.gtid_binlog_state",
+    origin="-{number}-",
     introduction=("SET @mariadb_slave_capability = 4",),
     gtid_mode=None,
     wide_timestamps=(11, 5),

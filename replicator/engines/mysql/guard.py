@@ -16,21 +16,21 @@ from replicator.engines.mysql.server import Server
 from replicator.errors import PositionLost, Refused
 
 
-def same_server(then: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raises Refused where the stream belongs to another database, or to another kind of server."""
-    if (then["database"], then["flavor"]) != (now["database"], now["flavor"]):
-        raise Refused(
-            f"this stream belongs to another source: {then['url']}",
-            remedy="use another --name for this one",
-        )
-    if then["server"] != now["server"] and then["url"] != now["url"] and now["flavor"] != "MySQL":
-        raise Refused(
-            f"this stream belongs to another source: {then['url']}",
-            remedy="use another --name for this one",
-        )
+def same_server(server: Server, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raises Refused where the stream belongs to another source.
+
+    Another server may be the same source, if it has the old one's transactions: a replica that was promoted.
+    """
+    same = (then["database"], then["flavor"]) == (now["database"], now["flavor"])
+    if same and (then["server"] == now["server"] or then["url"] == now["url"] or server.descends_from(then)):
+        return
+    raise Refused(
+        f"this stream belongs to another source: {then['url']}",
+        remedy="use another --name for this one",
+    )
 
 
-def check(server: Server, source: str, mark: BinlogPosition, server_id: int) -> None:
+def check(server: Server, source: str, mark: BinlogPosition) -> None:
     """Raises PositionLost where changes after `mark` are gone, or where nobody can say."""
     then, now = json.loads(source), json.loads(server.identity())
     if isinstance(mark.executed, GtidSet):
@@ -38,7 +38,7 @@ def check(server: Server, source: str, mark: BinlogPosition, server_id: int) -> 
     elif isinstance(mark.executed, int):
         _file_position(server, mark, mark.executed)
     if then["server"] == now["server"]:
-        _same_file(server, mark, server_id)
+        _same_file(server, mark)
     elif isinstance(mark.executed, int):
         raise PositionLost(
             f"the source is another server than before, and {mark} is a place in the old one's log", remedy=ANEW
@@ -78,14 +78,14 @@ def _file_position(server: Server, mark: BinlogPosition, offset: int) -> None:
         )
 
 
-def _same_file(server: Server, mark: BinlogPosition, server_id: int) -> None:
+def _same_file(server: Server, mark: BinlogPosition) -> None:
     """On the same server the mark's file must be the one that it was, or gone and older than the oldest that is
     left."""
     if not mark.file.time:
         return
     files = server.files()
     if mark.file.name in files:
-        found = server.log_file(mark.file.name, server_id).time
+        found = server.log_file(mark.file.name).time
         if found != mark.file.time:
             raise PositionLost(
                 f"the log file {mark.file.name} was begun at {found}, and the saved position is in one of that name "

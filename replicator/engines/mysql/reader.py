@@ -7,12 +7,14 @@ from collections.abc import Collection
 
 from replicator import failpoints
 from replicator.engine import Endpoint
-from replicator.engines.mysql.dump import Dump
+from replicator.engines.mysql.binlog import Event
+from replicator.engines.mysql.dump import Dump, Replica
 from replicator.engines.mysql.flavor import Flavor, Version
 from replicator.engines.mysql.gtid import DomainSet, GtidSet
 from replicator.engines.mysql.position import BinlogPosition
 from replicator.engines.mysql.relations import Relations
 from replicator.engines.mysql.transactions import Transactions
+from replicator.errors import PositionLost, Retryable
 from replicator.model.builder import Builder, Limits
 from replicator.model.change import Batch, StreamMark
 from replicator.model.position import Position
@@ -20,11 +22,11 @@ from replicator.model.stream import Followed
 
 
 class MysqlReader:
-    def __init__(self, where: Endpoint, flavor: Flavor, version: Version, server_id: int, limits: Limits) -> None:
+    def __init__(self, where: Endpoint, flavor: Flavor, version: Version, replica: Replica, limits: Limits) -> None:
         self._where = where
         self._flavor = flavor
         self._version = version
-        self._server_id = server_id
+        self._replica = replica
         self._builder = Builder(limits)
         self._dump: Dump | None = None
         self._last_mark = 0.0
@@ -33,9 +35,9 @@ class MysqlReader:
         assert isinstance(position, BinlogPosition)
         relations = Relations(tables, self._flavor, self._version)
         self._transactions = Transactions(self._flavor, position, relations, self._builder)
-        self._seen = self._delivered = self._confirmed = position
+        self._began = self._seen = self._delivered = self._confirmed = position
         self._last_mark = time.monotonic()
-        self._dump = Dump(self._where, self._flavor, self._server_id)
+        self._dump = Dump(self._where, self._flavor, self._replica)
         match position.executed:
             case GtidSet() | DomainSet() as executed:
                 self._dump.after(executed)
@@ -47,7 +49,7 @@ class MysqlReader:
         assert dump is not None
         deadline = time.monotonic() + timeout
         while True:
-            event = transactions.pending() or dump.receive()
+            event = transactions.pending() or self._receive(dump)
             if event is not None:
                 transactions(event)
                 if builder.full and (batch := self._take()) is not None:
@@ -59,6 +61,16 @@ class MysqlReader:
             if now >= deadline:
                 return None
             dump.wait(min(deadline - now, 1.0))
+
+    def _receive(self, dump: Dump) -> Event | None:
+        """An error of the server in the middle of its log may only mean that another run has taken over, or that the
+        server is going down: then the run begins anew from its mark, and what is lost is found before it reads."""
+        try:
+            return dump.receive()
+        except PositionLost as error:
+            if self._transactions.position is self._began:
+                raise
+            raise Retryable(error.what) from error
 
     def _take(self) -> Batch | None:
         """What may be applied. Transactions without anything for us only move the position, which may wait."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from replicator.engine import Endpoint
 from replicator.engines.mysql import dump, flavor
@@ -43,11 +45,24 @@ class Server:
         return json.dumps(
             {
                 "flavor": self.flavor.name,
-                "server": str(self.control.one(self.flavor.server)),
+                "server": self._own_id(),
+                "number": int(self.control.one("SELECT @@global.server_id")),
                 "database": self.database,
                 "url": self.where.shown,
             }
         )
+
+    def _own_id(self) -> str:
+        """What no other server has: its UUID (MySQL), its uid (later MariaDB), else where it runs."""
+        has = self.control.variables("server_uuid", "server_uid")
+        if found := has.get("server_uuid") or has.get("server_uid"):
+            return found
+        return str(self.control.one("SELECT concat(@@hostname, ':', @@port)"))
+
+    def descends_from(self, then: Mapping[str, Any]) -> bool:
+        """Has it transactions of that server in its own history, as a replica of it would?"""
+        history = self.control.one(f"SELECT {self.flavor.history}")
+        return self.flavor.origin.format(**then) in history
 
     def has_gtids(self) -> bool:
         """Does every transaction in the log have one?"""
@@ -80,10 +95,10 @@ class Server:
         """The files of the log that are there, the oldest first."""
         return [str(row[0]) for row in self.control.query("SHOW BINARY LOGS")]
 
-    def log_file(self, name: str, server_id: int) -> LogFile:
+    def log_file(self, name: str) -> LogFile:
         """With its time, which tells it from another of that name."""
         if name not in self._times:
-            self._times[name] = dump.file_time(self.where, self.flavor, server_id, name) or 0
+            self._times[name] = dump.file_time(self.where, self.flavor, name) or 0
         return LogFile(name, self._times[name])
 
     def close(self) -> None:

@@ -6,11 +6,13 @@ Nothing is made at the source: a server keeps its log by time, and knows nothing
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from replicator.engine import Endpoint, Finding, Objects, Prepared
 from replicator.engines.mysql import checks, consistent, guard
 from replicator.engines.mysql.catalog import MysqlCatalog
+from replicator.engines.mysql.dump import Replica
 from replicator.engines.mysql.position import BinlogPosition
 from replicator.engines.mysql.reader import MysqlReader
 from replicator.engines.mysql.server import Server
@@ -19,9 +21,6 @@ from replicator.model.builder import Limits
 from replicator.model.position import Position
 from replicator.model.schema import Name, Table
 from replicator.model.stream import Followed, Identity, StreamState
-
-PROBE_ID = 0x7265706C
-"""The server_id of a dump that only looks at a file's beginning."""
 
 
 class MysqlSource:
@@ -45,13 +44,13 @@ class MysqlSource:
         return self._server.identity()
 
     def recognise(self, identity: str) -> None:
-        guard.same_server(json.loads(identity), json.loads(self.identity()))
+        guard.same_server(self._server, json.loads(identity), json.loads(self.identity()))
 
     # The stream
 
     def prepare(self, identity: Identity, tables: Sequence[Followed]) -> Prepared:
         self.follow(identity, tables)
-        snapshot = self._snapshot(server_id(identity))
+        snapshot = self.snapshot()
         assert snapshot.position is not None
         return Prepared(snapshot.position, snapshot)
 
@@ -65,17 +64,14 @@ class MysqlSource:
     def guard(self, state: StreamState, mark: Position) -> None:
         assert isinstance(mark, BinlogPosition)
         self._gtids = not isinstance(mark.executed, int)
-        guard.check(self._server, state.source, mark, PROBE_ID)
+        guard.check(self._server, state.source, mark)
 
     def view(self) -> MysqlSnapshot:
         return MysqlSnapshot.without_position(self._where)
 
     def snapshot(self) -> MysqlSnapshot:
-        return self._snapshot(PROBE_ID)
-
-    def _snapshot(self, server_id: int) -> MysqlSnapshot:
         checks.refuse_prepared(self._server)
-        opened = consistent.snapshot(self._server, self._tables, server_id, self._announce)
+        opened = consistent.snapshot(self._server, self._tables, self._announce)
         try:
             checks.refuse_prepared(self._server)
         except BaseException:
@@ -86,7 +82,7 @@ class MysqlSource:
         return opened
 
     def reader(self, identity: Identity, limits: Limits) -> MysqlReader:
-        return MysqlReader(self._where, self._server.flavor, self._server.version, server_id(identity), limits)
+        return MysqlReader(self._where, self._server.flavor, self._server.version, replica(identity), limits)
 
     # Where the log stands
 
@@ -109,7 +105,7 @@ class MysqlSource:
         self._server.close()
 
 
-def server_id(identity: Identity) -> int:
+def replica(identity: Identity) -> Replica:
     """A replica's number, which no other replica of the server may have: of the stream's random number, and large,
     since people choose small ones."""
-    return int(identity.uid[:8], 16) | 0x80000000
+    return Replica(int(identity.uid[:8], 16) | 0x80000000, str(uuid.UUID(identity.uid)))

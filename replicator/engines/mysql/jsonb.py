@@ -83,7 +83,7 @@ class _Document:
         return self.data[at:stop]
 
     def _length(self, at: int, end: int) -> tuple[int, int]:
-        """Seven bits a byte, the lowest first, a byte's highest bit for more; returns what is behind, and the length."""
+        """Seven bits a byte, the lowest first, the highest for more: where it ends, and the length."""
         size = shift = 0
         while shift < 35 and at < end:
             byte = self.data[at]

@@ -40,6 +40,7 @@ class _Shape(_Saved):
     key: tuple[str, ...]
     columns: tuple[_Column, ...]
     uniques: tuple[_Unique, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class _Options(_Saved):
@@ -67,6 +68,7 @@ def save_shape(table: Table) -> str:
             for c in table.columns
         ),
         uniques=tuple(_Unique(name=u.name, columns=u.columns) for u in table.uniques),
+        left_out=table.left_out,
     ).model_dump_json()
 
 
@@ -82,6 +84,7 @@ def load_shape(name: Name, text: str) -> Table:
         shape.key,
         shape.id,
         tuple(UniqueIndex(u.name, u.columns) for u in shape.uniques),
+        shape.left_out,
     )
 
 

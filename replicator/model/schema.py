@@ -59,6 +59,7 @@ class Table:
 
     `key` names the columns by which a row is found at the target: the replica identity. It is empty where the whole
     row is the key. `id` is the source's own number for the table (PostgreSQL: the OID), which survives a rename.
+    `left_out`: columns that it has at the source, and that are neither copied nor followed, where a log may name them.
     """
 
     name: Name
@@ -66,6 +67,7 @@ class Table:
     key: tuple[str, ...]
     id: str
     uniques: tuple[UniqueIndex, ...] = field(default=())
+    left_out: tuple[str, ...] = ()
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ class MysqlCatalog:
                 listed = ", ".join(generated)
                 findings.append(Finding("warn", f"{name}: generated columns are left out: {listed}"))
             key, uniques = _keys(indexes.get(name, []), own_columns)
-            tables.append(Table(name, own_columns, key, "", uniques))
+            tables.append(Table(name, own_columns, key, "", uniques, tuple(generated)))
         return Listing(tuple(tables), tuple(findings))
 
     def left_out(self, tables: Sequence[Table]) -> list[Finding]:

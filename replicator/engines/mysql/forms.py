@@ -1,9 +1,9 @@
 """Whether a column of the log still has the type that was agreed to.
 
-A pinned column's `native` is `COLUMN_TYPE|CHARACTER_SET_NAME` of information_schema.COLUMNS (nothing behind the bar where
-there is no character set): `varchar(20)|utf8mb4`, `int(10) unsigned|`. It and a WireColumn are brought to one form. What
-a log does not carry is not in it: display widths, ZEROFILL, the digits of FLOAT(m, d), and whether sixteen bytes are
-MariaDB's UUID or its INET6.
+A pinned column's `native` is `COLUMN_TYPE|CHARACTER_SET_NAME` of information_schema.COLUMNS (nothing behind the bar
+where there is no character set): `varchar(20)|utf8mb4`, `int(10) unsigned|`. It and a WireColumn are brought to one
+form. What a log does not carry is not in it: display widths, ZEROFILL, the digits of FLOAT(m, d), and whether sixteen
+bytes are MariaDB's UUID or its INET6.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def wire_form(native: str) -> Form:
         precision, _, scale = (given or "10").partition(",")
         return Code.NEWDECIMAL, int(precision), int(scale or 0), bool(words)
     if name in ("enum", "set"):
-        return Code.ENUM if name == "enum" else Code.SET, _labels(given or ""), charset
+        return Code.ENUM if name == "enum" else Code.SET, labels(given or ""), charset
     if name in _PLAIN:
         return (_PLAIN[name],)
     if name in _MOMENTS:
@@ -134,16 +134,16 @@ def _geometry(kind: str, name: str) -> Form:
     return Code.GEOMETRY, _GEOMETRIES.index(name)
 
 
-def _labels(given: str) -> tuple[str, ...]:
+def labels(given: str) -> tuple[str, ...]:
     """The labels between an ENUM's or SET's parentheses, which information_schema escapes."""
-    labels, at = [], 0
+    listed, at = [], 0
     while at < len(given):
         found = _LABEL.match(given, at)
         if found is None:
             raise _unknown("of labels that cannot be read")
-        labels.append(_ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[1]) if escape[1] else "'", found[1]))
+        listed.append(_ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[1]) if escape[1] else "'", found[1]))
         at = found.end()
-    return tuple(labels)
+    return tuple(listed)
 
 
 def _number(value: object) -> int:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Sequence
 from replicator.engines.mysql import tablemap
 from replicator.engines.mysql.decoders import row_decoder
 from replicator.engines.mysql.flavor import Flavor, Version
+from replicator.engines.mysql.forms import fits
 from replicator.engines.mysql.position import BinlogPosition
 from replicator.engines.mysql.rowimage import DELETES, WRITES
 from replicator.engines.mysql.rowimage import heading as rows_heading
 from replicator.engines.mysql.tablemap import TableMap
 from replicator.engines.mysql.values import from_text
-from replicator.engines.mysql.wireforms import difference
 from replicator.errors import NotUnderstood, ReplicatorError, SchemaChanged, ValueNotHeld
 from replicator.model.builder import Builder
 from replicator.model.position import NEVER
@@ -157,7 +157,7 @@ class Relations:
             return None
         try:
             shape = tablemap.table_map(body, mariadb=self._mariadb)
-            if (words := difference(shape, followed.table)) is not None:
+            if (words := _difference(shape, followed.table)) is not None:
                 return SchemaChanged(
                     f"{followed.table.name}: {words}",
                     remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{followed.table.name}'",
@@ -187,3 +187,17 @@ class Relations:
     def _name(self, number: int) -> Name:
         head = tablemap.heading(self._open[number])
         return Name(head.schema, head.name)
+
+
+def _difference(shape: TableMap, table: Table) -> str | None:
+    """How the log's shape differs from the one that the ledger pinned, in words."""
+    came = {column.name: column for column in shape.columns}
+    pinned = {column.name: column for column in table.columns}
+    words = [f"column {name} was added" for name in came if name not in pinned and name not in table.left_out]
+    words += [f"column {name} is gone" for name in pinned if name not in came]
+    words += [
+        f"column {name} changed its type" for name in pinned if name in came and not fits(came[name], pinned[name])
+    ]
+    if not words and tuple(name for name in came if name in pinned) != table.names:
+        words.append(f"its columns are now in the order {', '.join(came)}")
+    return "; ".join(words) or None

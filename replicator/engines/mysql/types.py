@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from replicator.engines.mysql.forms import labels
 from replicator.model.datatypes import (
     Bits,
     Bytes,
@@ -33,7 +34,6 @@ from replicator.model.datatypes import (
 )
 
 _SHAPE = re.compile(r"(?P<word>[a-z0-9_]+)(?:\((?P<inside>.*)\))?(?P<rest>[^()]*)", re.DOTALL)
-_LABEL = re.compile(r"'((?:[^']|'')*)'")
 _INTEGERS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32, "bigint": 64}
 _TEXTS = frozenset(("tinytext", "text", "mediumtext", "longtext"))
 _BLOBS = frozenset(("tinyblob", "blob", "mediumblob", "longblob", "binary", "varbinary"))
@@ -61,7 +61,7 @@ class Declared:
     @property
     def labels(self) -> tuple[str, ...]:
         """Of an ENUM or a SET, as information_schema quotes them."""
-        return tuple(label.replace("''", "'") for label in _LABEL.findall(self.inside))
+        return labels(self.inside)
 
 
 def declared(column_type: str) -> Declared:

@@ -61,7 +61,7 @@ class BinlogPosition:
     @classmethod
     def parse(cls, text: str) -> BinlogPosition:
         """Raises Refused."""
-        executed, at, file = text.rpartition("@")
+        executed, at, file = text.partition("@")
         name, colon, time = file.rpartition(":")
         if not at or not colon or not time.isdigit():
             raise Refused(

@@ -136,6 +136,8 @@ def _tokens(statement: str) -> Iterator[Token]:
 def meaning(statement: str, database: str) -> Meaning:
     """`database`: the default one of the session that ran it."""
     found = tokens(statement)
+    if not found:
+        return HARMLESS
     words = [token.text if not token.quoted else "" for token in found[:4]] + [""] * 4
     first, second = words[0], words[1]
     match first:
@@ -157,8 +159,6 @@ def meaning(statement: str, database: str) -> Meaning:
         case "TRUNCATE":
             schema, table = _qualified(found, 1 + (second == "TABLE"), database)
             return Emptied(schema, table)
-        case "":
-            return HARMLESS
     if first in _NEVER_ROWS:
         return HARMLESS
     if first in _ROWS:

@@ -48,6 +48,13 @@ class Snapshot(Protocol):
         """
         ...
 
+    def settles(self) -> Position | None:
+        """Asked when a table is read whole: None where its copy and the log meet exactly at `position`.
+
+        Else the copy may be ahead of the log, up to here: what it has already comes again.
+        """
+        ...
+
     def estimated_rows(self, table: Table) -> int: ...
 
     def close(self) -> None: ...

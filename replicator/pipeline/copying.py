@@ -13,6 +13,7 @@ from itertools import chain
 from replicator.engine import Snapshot, Target
 from replicator.model.builder import Limits
 from replicator.model.change import Batch, CopyMark, Truncate
+from replicator.model.position import Position
 from replicator.model.stream import Followed
 from replicator.pipeline.progress import Report
 from replicator.pipeline.pulse import Pulse
@@ -45,9 +46,9 @@ def copy(
         if stop.requested:
             return done
         if group[0].whole:
-            done += _copy_whole(target, group, report)
+            done += _copy_whole(target, group, report, snapshot.settles())
         elif _copy_large(target, group[0], report, stop, pulse):
-            done += finish(target, [replace(group[0].followed, phase="copied")])
+            done += _copied(target, [replace(group[0].followed, phase="copied")], snapshot.settles())
             report.copy_done(group[0].followed.table.name)
         else:
             return done
@@ -84,16 +85,18 @@ def _groups(tables: Iterable[_Begun]) -> Iterator[list[_Begun]]:
         yield group
 
 
-def _copy_whole(target: Target, group: Sequence[_Begun], report: Report) -> list[Followed]:
+def _copy_whole(target: Target, group: Sequence[_Begun], report: Report, settles: Position | None) -> list[Followed]:
     followed = [begun.followed for begun in group]
-    ready = [replace(each, phase="live") for each in followed if not _unfinished(each)]
+    ready = [replace(each, phase="live") for each in followed if settles is None and not _unfinished(each)]
     target.applier.prepare(followed)
     with target.applier.together():
         target.ledger.begin_copy(*followed)
         for begun in group:
             target.applier.apply(begun.first)
         target.ledger.record(ready)
-    done = ready + finish(target, [replace(each, phase="copied") for each in followed if _unfinished(each)])
+    finished = {each.table.name for each in ready}
+    rest = [replace(each, phase="copied") for each in followed if each.table.name not in finished]
+    done = ready + _copied(target, rest, settles)
     for begun in group:
         name = begun.followed.table.name
         report.copy_started(name, begun.estimated_rows)
@@ -126,6 +129,16 @@ def _copy_large(target: Target, begun: _Begun, report: Report, stop: Stop, pulse
         if chunk.complete and pulse.due:
             pulse.say(target.ledger)
     return True
+
+
+def _copied(target: Target, tables: list[Followed], settles: Position | None) -> list[Followed]:
+    """The tables are whole. Where the copy overlaps the log, what `finish` makes has to wait until the log is past it:
+    until then a row may stand beside another one that has its unique value."""
+    if settles is None:
+        return finish(target, tables)
+    waiting = [replace(followed, settles=str(settles)) for followed in tables]
+    target.ledger.record(waiting)
+    return waiting
 
 
 def finish(target: Target, tables: Iterable[Followed]) -> list[Followed]:

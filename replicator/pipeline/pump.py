@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from replicator.engine import Reader, Source, Target
@@ -30,7 +30,8 @@ log = logging.getLogger("replicator")
 
 
 class Pump:
-    """`until`: the position at which `run` ends; None for when a stop is asked for."""
+    """`until`: the position at which `run` ends; None for when a stop is asked for. `reached`: told of every mark that
+    is durable, between transactions."""
 
     def __init__(
         self,
@@ -42,7 +43,9 @@ class Pump:
         report: Report,
         pulse: Pulse,
         until: Position | None,
+        reached: Callable[[Position], None] = lambda durable: None,
     ) -> None:
+        self._reached = reached
         self._source = source
         self._reader = reader
         self._target = target
@@ -123,6 +126,7 @@ class Pump:
         self._in_parts = not batch.complete
         if isinstance(batch.mark, StreamMark):
             self.durable = batch.mark.position
+            self._reached(batch.mark.position)
         self._report.applied(batch)
 
     def _beat(self) -> None:

@@ -110,8 +110,8 @@ class Sync(Run[Source]):
         # A later timeline, for one, is now the one to compare with.
         target.ledger.record((), source=source.identity())
         source.follow(state.identity, tables)
-        finish(target, [f for f in tables if f.phase == "copied"])
-        self._tables = [replace(f, phase="live") if f.phase == "copied" else f for f in tables]
+        whole = {f.table.name: f for f in finish(target, [f for f in tables if f.phase == "copied" and not f.settles])}
+        self._tables = [whole.get(f.table.name, f) for f in tables]
         pending = [f for f in self._tables if f.phase in PENDING]
         if not pending:
             return mark
@@ -137,16 +137,37 @@ class Sync(Run[Source]):
     def _follow(self, source: Source, target: Target, mark: Position) -> None:
         state = target.ledger.peek(self._options.name)
         assert state is not None
+        self._settle(target, mark)
         target.applier.prepare(self._tables)
         self._report.following(str(mark))
         reader = source.reader(state.identity, READ)
-        pump = Pump(source, reader, target, state.identity, self._stop, self._report, self._pulse, self._head)
+        pump = Pump(
+            source,
+            reader,
+            target,
+            state.identity,
+            self._stop,
+            self._report,
+            self._pulse,
+            self._head,
+            lambda durable: self._settle(target, durable),
+        )
         try:
             last = pump.run(mark, self._tables)
         finally:
             if pump.durable is not None:
                 self._mark = str(pump.durable)
         self._complete = self._head is not None and last.covers(self._head)
+
+    def _settle(self, target: Target, durable: Position) -> None:
+        """Tables whose copy overlapped the log, which is past it now, become like all others."""
+        position = self._source_end.engine.position
+        due = [f for f in self._tables if f.settles is not None and durable.covers(position(f.settles))]
+        if not due:
+            return
+        live = {f.table.name: f for f in finish(target, [replace(f, settles=None) for f in due])}
+        self._tables = [live.get(f.table.name, f) for f in self._tables]
+        target.applier.prepare(self._tables)
 
 
 def _gone(known: StreamState | None, tables: Sequence[Followed]) -> list[Name]:

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from replicator import failpoints
-from replicator.errors import CannotApply, Conflict
+from replicator.errors import CannotApply, Conflict, NotUnderstood
 from replicator.model.change import Batch, Change, CopyMark, Prepared, Resolved, Rows, Truncate
 from replicator.model.compact import Entry, Net, compact, named_key
 from replicator.model.schema import Name, Table
@@ -194,7 +194,9 @@ class SqlApplier:
     # Three ways of writing one table's runs
 
     def _write_net(self, plan: Plan, runs: list[Rows]) -> None:
-        if not plan.table.key:
+        if plan.overlaps:
+            self._overlay(plan, runs)
+        elif not plan.table.key:
             self._replay(plan, runs)
         elif all(run.op == "insert" for run in runs):
             for run in runs:
@@ -216,7 +218,24 @@ class SqlApplier:
             self._update(plan, keys, rows, moves=False)
             self._insert(plan, inserts)
 
+    def _overlay(self, plan: Plan, runs: list[Rows]) -> None:
+        """Of a table whose copy may be ahead of the log: what the log says of a key is what it has now, whatever the
+        copy had. A later change that the copy has already comes again, and ends as the copy had it."""
+        net = compact(plan.table, runs)
+        rows = [entry.row for entry in net.entries.values() if entry.row is not None]
+        if any(MISSING in row for row in rows):
+            raise NotUnderstood(
+                f"{plan.table.name}: an update came without its whole row, while the copy and the log overlap",
+                remedy="SET GLOBAL binlog_row_image = 'FULL' at the source, or let its user lock tables; then copy the "
+                "table anew",
+            )
+        self._session.execute_many(plan.delete, plan.encode_keys(list(net.entries)))
+        self._insert(plan, plan.encode_rows(rows))
+
     def _replay(self, plan: Plan, runs: list[Rows]) -> None:
+        if plan.overlaps:
+            self._overlay(plan, runs)
+            return
         for run in runs:
             if run.op == "insert":
                 self._insert(plan, plan.encode_rows(run.rows))
@@ -226,7 +245,7 @@ class SqlApplier:
                 self._update(plan, plan.encode_keys(run.keys), plan.encode_rows(run.rows), moves=True)
 
     def _rewrite(self, plan: Plan, runs: list[Rows]) -> None:
-        if not plan.table.key:
+        if plan.overlaps or not plan.table.key:
             self._replay(plan, runs)
             return
         net = compact(plan.table, runs)

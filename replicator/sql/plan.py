@@ -27,6 +27,7 @@ class Plan:
         self.names = table.names
         self.key_at = table.key_at
         self.digested = followed.digested
+        self.overlaps = followed.settles is not None
         extra = (digest.COLUMN,) if self.digested else ()
         self.stored = (*table.names, *extra)
         """The columns of a row as it is written; a row's digest stands last, in its key too."""

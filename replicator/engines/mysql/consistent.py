@@ -15,7 +15,7 @@ import pymysql
 from replicator import failpoints
 from replicator.engine import Endpoint
 from replicator.engines.mysql.connect import Connection, connect, query, translated
-from replicator.engines.mysql.names import quote_table
+from replicator.engines.mysql.names import quote, quote_table
 from replicator.engines.mysql.position import BinlogPosition
 from replicator.engines.mysql.server import Server
 from replicator.engines.mysql.snapshot import BEGIN, NOW, MysqlSnapshot
@@ -58,19 +58,49 @@ def _under_a_lock(server: Server, tables: Sequence[Table], announce: Callable[[s
     lock = connect(server.where)
     try:
         with translated(server.where):
-            _lock(lock, server, tables, announce)
+            locked = _lock(lock, server, tables, announce)
+            if not locked:
+                return _overlapping(server, tables, gtids)
             connection = _open(server.where)
             try:
-                head = server.head(gtids=gtids)
-                file = server.status().file
+                position = _position(server, gtids)
                 query(lock, "UNLOCK TABLES")
-                position = BinlogPosition(head.executed, server.log_file(file))
                 return MysqlSnapshot(server.where, connection, position, _as_of(connection))
             except BaseException:
                 connection.close()
                 raise
     finally:
         lock.close()
+
+
+def _overlapping(server: Server, tables: Sequence[Table], gtids: bool) -> MysqlSnapshot:
+    """Without a right to lock: the set that is read first is a floor that the view is never behind, and may be ahead
+    of. What comes twice then is found by its key, so every table needs one."""
+    keyless = [str(table.name) for table in tables if not table.key]
+    if keyless:
+        raise Refused(
+            f"{', '.join(keyless)}: without a key the copy needs a lock for a moment, and neither FLUSH TABLES WITH "
+            "READ LOCK nor LOCK TABLES is allowed",
+            remedy=f"GRANT LOCK TABLES ON {quote(server.database)}.* to the source's user, or RELOAD ON *.*; or give "
+            "the tables keys",
+        )
+
+    def head() -> BinlogPosition:
+        return _position(server, gtids)
+
+    floor = head()
+    connection = _open(server.where)
+    try:
+        return MysqlSnapshot(server.where, connection, floor, _as_of(connection), head)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _position(server: Server, gtids: bool) -> BinlogPosition:
+    """Where the log stands now. File and offset are read at once; beside GTIDs the file may be one that is older."""
+    status = server.status()
+    return BinlogPosition(server.executed() if gtids else status.offset, server.log_file(status.file))
 
 
 def _open(where: Endpoint) -> Connection:
@@ -85,8 +115,11 @@ def _as_of(connection: Connection) -> str:
     return str(text)
 
 
-def _lock(lock: Connection, server: Server, tables: Sequence[Table], announce: Callable[[str], None]) -> None:
-    """All tables where the rights allow it, else those that are followed: no commit that touches them comes between."""
+def _lock(lock: Connection, server: Server, tables: Sequence[Table], announce: Callable[[str], None]) -> bool:
+    """All tables where the rights allow it, else those that are followed: no commit that touches them comes between.
+
+    False where neither is allowed. Raises Retryable where others hold what must be locked.
+    """
     query(lock, f"SET SESSION lock_wait_timeout = {LOCK_WAIT_S}")
     try:
         try:
@@ -94,7 +127,7 @@ def _lock(lock: Connection, server: Server, tables: Sequence[Table], announce: C
         except pymysql.err.Error as error:
             if error.args[0] not in DENIED:
                 raise
-            _lock_each(lock, tables)
+            return _lock_each(lock, tables)
     except pymysql.err.Error as error:
         if error.args[0] != WAITED_TOO_LONG:
             raise
@@ -106,9 +139,10 @@ def _lock(lock: Connection, server: Server, tables: Sequence[Table], announce: C
             f"{server.where.shown}: no lock within {LOCK_WAIT_S} s, which a snapshot needs for a moment; in its way: "
             f"{holders or 'unknown'}"
         ) from error
+    return True
 
 
-def _lock_each(lock: Connection, tables: Sequence[Table]) -> None:
+def _lock_each(lock: Connection, tables: Sequence[Table]) -> bool:
     locks = ", ".join(f"{quote_table(table.name)} READ" for table in tables)
     try:
         if locks:
@@ -116,7 +150,5 @@ def _lock_each(lock: Connection, tables: Sequence[Table]) -> None:
     except pymysql.err.Error as error:
         if error.args[0] not in DENIED:
             raise
-        raise Refused(
-            "a snapshot needs a lock for a moment, and neither FLUSH TABLES WITH READ LOCK nor LOCK TABLES is allowed",
-            remedy="GRANT RELOAD ON *.* (or LOCK TABLES on the database) to the source's user",
-        ) from error
+        return False
+    return True

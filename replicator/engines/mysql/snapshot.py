@@ -38,9 +38,18 @@ WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ('mysql', 'information_s
 
 
 class MysqlSnapshot:
-    """`connection` has the view open already; it ends with it."""
+    """`connection` has the view open already; it ends with it. `head`: where the log stands now, of a view that may be
+    ahead of its `position`."""
 
-    def __init__(self, where: Endpoint, connection: Connection, position: BinlogPosition | None, as_of: str) -> None:
+    def __init__(
+        self,
+        where: Endpoint,
+        connection: Connection,
+        position: BinlogPosition | None,
+        as_of: str,
+        head: Callable[[], BinlogPosition] | None = None,
+    ) -> None:
+        self._head = head
         self.position = position
         self.as_of = as_of
         self._where = where
@@ -54,6 +63,9 @@ class MysqlSnapshot:
         with translated(where):
             query(connection, BEGIN)
             return cls(where, connection, None, query(connection, NOW)[0][0])
+
+    def settles(self) -> BinlogPosition | None:
+        return None if self._head is None else self._head()
 
     def estimated_rows(self, table: Table) -> int:
         return self._rows.get(table.name, 0)

@@ -136,6 +136,9 @@ class PostgresSnapshot:
         query(owner, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         return cls(connection, None, query(owner, "SELECT pg_export_snapshot()")[0][0], owner)
 
+    def settles(self) -> None:
+        """The view is exact."""
+
     def estimated_rows(self, table: Table) -> int:
         return self._tables.get(table.id, (False, 0))[1]
 

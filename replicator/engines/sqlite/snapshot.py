@@ -39,6 +39,9 @@ class SqliteSnapshot:
         query(connection, "BEGIN")
         query(connection, "SELECT count(*) FROM sqlite_master")
 
+    def settles(self) -> None:
+        """The view is exact."""
+
     def estimated_rows(self, table: Table) -> int:
         """By ANALYZE, or by the span of the rowids where so many rows may be in the file; else 0."""
         if query(self._connection, "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'"):

@@ -25,6 +25,7 @@ from replicator.sql.ddl import StorageOf
 from replicator.sql.ledger import SqlLedger
 from replicator.sql.plan import EncodedRow, Plan
 from replicator.sql.statements import Dialect
+from replicator.sql.writes import Executemany, Writes
 
 Violation = Literal["unique", "other"]
 PENDING_BYTES = 64 << 20
@@ -46,12 +47,14 @@ class SqlApplier:
         dialect: Dialect,
         storage: StorageOf,
         violation: Callable[[BaseException], Violation | None],
+        writes: Writes | None = None,
     ) -> None:
         self._session = session
         self._ledger = ledger
         self._dialect = dialect
         self._storage = storage
         self._violation = violation
+        self._writes = writes or Executemany(session)
         self._followed: dict[Name, Followed] = {}
         self._plans: dict[int, Plan] = {}
         self._pending: list[Change] = []
@@ -137,7 +140,7 @@ class SqlApplier:
             match step:
                 case Truncate():
                     for table in step.tables:
-                        self._session.execute(self._plan(table).empty)
+                        self._writes.empty(self._plan(table))
                 case Prepared():
                     self._ledger.keep(step)
                 case Resolved():
@@ -215,7 +218,7 @@ class SqlApplier:
                 plan, [e for e in net.entries.values() if not e.existed and e.row is not None], fetched
             )
             self._delete(plan, deletes)
-            self._update(plan, keys, rows, moves=False)
+            self._update(plan, keys, rows)
             self._insert(plan, inserts)
 
     def _overlay(self, plan: Plan, runs: list[Rows]) -> None:
@@ -229,7 +232,7 @@ class SqlApplier:
                 remedy="SET GLOBAL binlog_row_image = 'FULL' at the source, or let its user lock tables; then copy the "
                 "table anew",
             )
-        self._session.execute_many(plan.delete, plan.encode_keys(list(net.entries)))
+        self._writes.delete(plan, plan.encode_keys(list(net.entries)))
         self._insert(plan, plan.encode_rows(rows))
 
     def _replay(self, plan: Plan, runs: list[Rows]) -> None:
@@ -240,9 +243,9 @@ class SqlApplier:
             if run.op == "insert":
                 self._insert(plan, plan.encode_rows(run.rows))
             elif run.op == "delete":
-                self._delete(plan, plan.encode_keys(run.keys))
+                self._delete(plan, plan.encode_keys(run.keys), replay=True)
             else:
-                self._update(plan, plan.encode_keys(run.keys), plan.encode_rows(run.rows), moves=True)
+                self._update(plan, plan.encode_keys(run.keys), plan.encode_rows(run.rows), replay=True)
 
     def _rewrite(self, plan: Plan, runs: list[Rows]) -> None:
         if plan.overlaps or not plan.table.key:
@@ -264,7 +267,7 @@ class SqlApplier:
             (row,) = plan.encode_rows([entry.row])
             columns = tuple(i for i, value in enumerate(row) if value is MISSING)
             (key,) = plan.encode_keys([entry.origin])
-            found = self._session.execute(plan.select(columns), key).fetchone()
+            found = self._writes.fetch(plan, columns, key)
             if found is None:
                 raise self._objection(plan, "update", None, entry.origin)
             values = iter(found)
@@ -276,48 +279,71 @@ class SqlApplier:
         encoded = plan.encode_rows([entry.row for entry in entries if entry.row is not None])
         return [fetched.get(id(entry), row) for entry, row in zip(entries, encoded, strict=True)]
 
-    # Statements
+    # Statements. In a replay the rows of one run may be the same row.
 
     def _insert(self, plan: Plan, rows: Sequence[EncodedRow]) -> None:
-        self._run(plan, "insert", plan.insert, rows, lambda row: [row[i] for i in plan.key_at])
+        def write(some: slice) -> int:
+            return self._writes.insert(plan, rows[some])
 
-    def _delete(self, plan: Plan, keys: Sequence[EncodedRow]) -> None:
-        self._run(plan, "delete", plan.delete, keys, lambda key: key)
+        self._run(plan, "insert", len(rows), write, lambda at: [rows[at][i] for i in plan.key_at])
 
-    def _update(self, plan: Plan, keys: Sequence[EncodedRow], rows: Sequence[EncodedRow], *, moves: bool) -> None:
-        """In order; rows that set the same columns one after another share a statement."""
-        width = len(plan.matched)
+    def _delete(self, plan: Plan, keys: Sequence[EncodedRow], *, replay: bool = False) -> None:
+        def write(some: slice) -> int:
+            return self._writes.delete(plan, keys[some])
 
-        def columns(pair: tuple[EncodedRow, EncodedRow]) -> tuple[int, ...]:
-            key, row = pair
-            changed = moves and any(row[i] != k for i, k in zip(plan.key_at, key, strict=not plan.digested))
-            return plan.assigned(row, changed)
+        self._run(plan, "delete", len(keys), write, keys.__getitem__, replay=replay)
 
-        for assigned, pairs in groupby(zip(keys, rows, strict=True), columns):
-            parameters = [[*(row[i] for i in assigned), *key] for key, row in pairs]
-            self._run(plan, "update", plan.update(assigned), parameters, lambda p: p[len(p) - width :])
+    def _update(
+        self, plan: Plan, keys: Sequence[EncodedRow], rows: Sequence[EncodedRow], *, replay: bool = False
+    ) -> None:
+        """In order; rows that set the same columns one after another share a statement. Only a replay moves keys."""
+
+        def columns(at: int) -> tuple[int, ...]:
+            row, key = rows[at], keys[at]
+            moved = replay and any(row[i] != k for i, k in zip(plan.key_at, key, strict=not plan.digested))
+            return plan.assigned(row, moved)
+
+        for assigned, some in groupby(range(len(keys)), columns):
+            alike = list(some)
+            self._update_alike(plan, assigned, keys[alike[0] : alike[-1] + 1], rows[alike[0] : alike[-1] + 1], replay)
+
+    def _update_alike(
+        self,
+        plan: Plan,
+        assigned: tuple[int, ...],
+        keys: Sequence[EncodedRow],
+        rows: Sequence[EncodedRow],
+        replay: bool,
+    ) -> None:
+        def write(some: slice) -> int:
+            return self._writes.update(plan, assigned, keys[some], rows[some])
+
+        self._run(plan, "update", len(keys), write, keys.__getitem__, replay=replay)
 
     def _run(
         self,
         plan: Plan,
         op: str,
-        statement: str,
-        rows: Sequence[EncodedRow],
-        key_of: Callable[[EncodedRow], Sequence[Any]],
+        count: int,
+        write: Callable[[slice], int],
+        key_at: Callable[[int], Sequence[Any]],
+        *,
+        replay: bool = False,
     ) -> None:
-        """The statement for each row, each hitting exactly one row of the target."""
-        if not rows:
+        """Write that many rows, each hitting exactly one row of the target."""
+        if not count:
             return
-        for group in ([row] for row in rows) if self._singly else (rows,):
-            key = key_of(group[0]) if len(group) == 1 else None
+        singly = self._singly or (replay and not self._writes.in_order)
+        for some in (slice(at, at + 1) for at in range(count)) if singly else (slice(0, count),):
+            key = key_at(some.start) if some.stop - some.start == 1 else None
             try:
-                count = self._session.execute_many(statement, group)
+                hit = write(some)
             except Exception as error:
                 violation = self._violation(error)
                 if violation is None:
                     raise
-                raise self._objection(plan, op, violation, key, str(error)) from error
-            if count != len(group):
+                raise self._objection(plan, op, violation, key, self._writes.reason(error)) from error
+            if hit != some.stop - some.start:
                 raise self._objection(plan, op, None, key)
             if self._singly:
                 failpoints.hit("row_applied")

@@ -184,8 +184,9 @@ class SqlLedger:
                     connection.execute(sa.schema.DropSchema(SCHEMA))
 
     def _make(self, connection: sa.Connection) -> None:
-        if self._schemas:
-            connection.execute(sa.schema.CreateSchema(self._t.metadata.schema or "", if_not_exists=True))
+        # IF NOT EXISTS would ask for the right to make schemas, even where this one is there for us.
+        if self._schemas and not sa.inspect(connection).has_schema(SCHEMA):
+            connection.execute(sa.schema.CreateSchema(SCHEMA))
         self._t.metadata.create_all(connection)
         connection.execute(self._t.format.insert().values(version=FORMAT_VERSION))
 

@@ -33,9 +33,8 @@ class Plan:
         """The columns of a row as it is written; a row's digest stands last, in its key too."""
         self.matched = table.key or self.stored
         self._dialect = dialect
-        encoders: list[Encode | None] = [
-            storage(column, dict(followed.policies.get(column.name, {}))).encode for column in table.columns
-        ]
+        self.storages = [storage(column, dict(followed.policies.get(column.name, {}))) for column in table.columns]
+        encoders: list[Encode | None] = [stored.encode for stored in self.storages]
         self._of_row = [(i, encode) for i, encode in enumerate(encoders) if encode is not None]
         self._of_key = [(n, encode) for n, i in enumerate(self.key_at) if (encode := encoders[i]) is not None]
         self.update = functools.cache(self._update)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from replicator.engine import CopySource, Objects, Source, Target, find
-from replicator.model.datatypes import Float
+from replicator.model.datatypes import Float, Text
 from replicator.model.schema import Column, Name
 from replicator.model.selection import Places
 from replicator.model.values import Value
@@ -117,6 +117,46 @@ def postgres_source(server: str, request: pytest.FixtureRequest) -> Iterator[Sou
             yield SourceUnderTest(source, database.execute, lambda: database.query(_THERE), theirs)
 
 
+_RELATIONS = """
+SELECT c.oid::regclass::text, c.relkind, obj_description(c.oid, 'pg_class'), (
+  SELECT json_agg(json_build_array(attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)::text
+  FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)
+FROM pg_class c WHERE c.oid >= 16384 AND c.relkind IN ('r', 'i', 'S', 'v') ORDER BY 1
+"""
+_TABLES = "SELECT oid::regclass::text FROM pg_class WHERE oid >= 16384 AND relkind = 'r' ORDER BY 1"
+
+
+@contextmanager
+def postgres_target(server: str, request: pytest.FixtureRequest) -> Iterator[TargetUnderTest]:
+    with PostgresDatabase(request.getfixturevalue(server)) as database:
+        engine = find(database.url)
+        opened: list[Target] = []
+
+        def make() -> Target:
+            opened.append(engine.target(engine.endpoint(database.url, None)))
+            return opened[-1]
+
+        def query(statement: str) -> list[tuple[Any, ...]]:
+            if statement.startswith("SELECT"):
+                return database.query(statement)
+            database.execute(statement)
+            return []
+
+        def inventory() -> object:
+            """What there is, with every row."""
+            found: list[object] = [database.query(_THERE), database.query(_RELATIONS)]
+            for (table,) in database.query(_TABLES):
+                found.append((table, sorted(map(repr, database.query(f"SELECT * FROM {table}")))))
+            return found
+
+        nul = Column("v", Text(), True, "", "text of another engine"), "a\0b"
+        try:
+            yield TargetUnderTest(make, query, inventory, engine.places, nul)
+        finally:
+            for target in opened:
+                target.close()
+
+
 # SQLite
 
 
@@ -174,4 +214,8 @@ SOURCES: Mapping[str, Line] = {
     "postgres:postgres18": partial(postgres_source, "postgres18"),
 }
 COPY_SOURCES: Mapping[str, Line] = {**SOURCES, "sqlite": sqlite_source}
-TARGETS: Mapping[str, Line] = {"sqlite": sqlite_target}
+TARGETS: Mapping[str, Line] = {
+    "postgres:postgres15": partial(postgres_target, "postgres15"),
+    "postgres:postgres18": partial(postgres_target, "postgres18"),
+    "sqlite": sqlite_target,
+}

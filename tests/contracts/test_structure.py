@@ -96,9 +96,11 @@ def test_create_never_remakes_what_is_somebody_elses(stream: Stream) -> None:
 
 
 def test_remake_is_by_the_sources_name(stream: Stream) -> None:
-    stream.target.applier.apply(batch(1, insert(1)))
+    moved = landed(stream.end, ITEMS, target=stream.end.name("elsewhere"))
+    stream.target.structure.create([moved], ())
+    stream.end.query("INSERT INTO elsewhere VALUES (1, 1, 'x')")
     before = stream.end.inventory()
-    stream.target.structure.create([stream.items], [stream.items.target, NEW.name])
+    stream.target.structure.create([moved], [moved.target, NEW.name])
     assert stream.end.inventory() == before
 
 

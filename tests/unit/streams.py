@@ -29,7 +29,9 @@ class Number:
 
 
 def column(name: str, *, nullable: bool = True, text: bool = False) -> Column:
-    return Column(name, Text() if text else Integer(64), nullable, "20:-1", "bigint")
+    if text:
+        return Column(name, Text(), nullable, "25:-1", "text")
+    return Column(name, Integer(64), nullable, "20:-1", "bigint")
 
 
 ITEMS = Table(

@@ -1,4 +1,4 @@
-"""PostgreSQL 15 to 18: the write-ahead log as a source."""
+"""PostgreSQL 15 to 18: the write-ahead log as a source, and a database as a target."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 
 from replicator.engine import Capabilities, Endpoint, Source, Target
 from replicator.engines.postgres.position import Lsn
-from replicator.errors import UsageError
 from replicator.model.selection import Places
 from replicator.model.stream import Identity
 
 
 class Postgres:
     schemes = ("postgresql", "postgres")
-    capabilities = Capabilities(reads_log=True, writes=False, transactional_ddl=True, parallel_writers=True)
+    capabilities = Capabilities(reads_log=True, writes=True, transactional_ddl=True, parallel_writers=True)
     places = Places(
         default_schema="public",
         schemas=True,
@@ -28,7 +27,9 @@ class Postgres:
         return endpoint(url, password)
 
     def policies(self) -> Mapping[str, frozenset[str]]:
-        return {}
+        from replicator.engines.postgres.storage import POLICIES
+
+        return POLICIES
 
     def copy_source(self, endpoint: Endpoint, announce: Callable[[str], None]) -> Source:
         return self.source(endpoint, announce)
@@ -44,7 +45,9 @@ class Postgres:
         return PostgresSource(endpoint, announce)
 
     def target(self, endpoint: Endpoint) -> Target:
-        raise UsageError("PostgreSQL is not a target yet", remedy="use sqlite:///file.db")
+        from replicator.engines.postgres.target import PostgresTarget
+
+        return PostgresTarget(endpoint)
 
     def position(self, text: str) -> Lsn:
         return Lsn.parse(text)

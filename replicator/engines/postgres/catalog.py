@@ -77,7 +77,7 @@ class PostgresCatalog:
         oids = list(chosen)
         columns = _grouped(query(self._connection, _COLUMNS, (oids,)))
         indexes = _grouped(query(self._connection, _INDEXES, (oids,)))
-        types = self._types({row[3] for rows in columns.values() for row in rows})
+        types = types_of(self._connection, {row[3] for rows in columns.values() for row in rows})
         tables: list[Table] = []
         for oid, (name, identity) in chosen.items():
             own_columns, generated, unknown = _columns(columns.get(oid, []), types, policies.get(name, {}))
@@ -115,16 +115,17 @@ class PostgresCatalog:
             if root in roots
         ]
 
-    def _types(self, oids: Iterable[int]) -> dict[int, PgType]:
-        """These types and all that they are made of."""
-        found: dict[int, PgType] = {}
-        wanted = set(oids)
-        while wanted:
-            for row in query(self._connection, _TYPES, (list(wanted),)):
-                found[row[0]] = PgType(*row)
-            inner = {i for t in found.values() for i in (t.element, t.base) if i}
-            wanted = inner - set(found)
-        return found
+
+def types_of(connection: psycopg2.extensions.connection, oids: Iterable[int]) -> dict[int, PgType]:
+    """These types and all that they are made of."""
+    found: dict[int, PgType] = {}
+    wanted = set(oids)
+    while wanted:
+        for row in query(connection, _TYPES, (list(wanted),)):
+            found[row[0]] = PgType(*row)
+        inner = {i for t in found.values() for i in (t.element, t.base) if i}
+        wanted = inner - set(found)
+    return found
 
 
 def _grouped(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from replicator.engine import CopySource, Finding, Target
 from replicator.errors import Refused, SchemaChanged
@@ -26,6 +27,8 @@ SHOWN = 20
 RESTART = "copy all anew: replicator backfill SOURCE TARGET --restart"
 Ready = Callable[[Sequence[Followed]], list[Finding]]
 """What the command asks of the source for tables whose copy is to begin."""
+Stands = Mapping[Name, Literal["absent", "empty", "filled"]]
+"""How each target table stands, by the source's name."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,12 @@ def choose(
         list(listing.findings),
     )
     chosen.findings.extend(_idle(options, catalog.default_schema, listing.tables))
+    stands = target.structure.survey(chosen.fresh)
+    before = _ours(known, chosen.fresh, stands)
     chosen.findings.extend(weighed(ready(chosen.fresh), allow_untested=options.allow_untested))
-    chosen.findings.extend(target.structure.findings(chosen.fresh, known.tables if known else {}))
+    chosen.findings.extend(target.structure.findings(chosen.fresh, before))
     chosen.findings.extend(_taken(chosen.fresh, target.ledger.owners(options.name), places))
-    chosen.findings.extend(_filled(target, chosen.fresh, known, options))
+    chosen.findings.extend(_filled(stands, before, options))
     return chosen
 
 
@@ -82,7 +87,8 @@ def _followed(wanted: Followed, old: Followed | None, *, restart: bool, remedy: 
     if old is None or old.phase == "chosen":
         return wanted
     if old.phase in ("left", "returning") or restart:
-        return returning(old, wanted)
+        # Of another place the ledger says nothing: there no copy has begun.
+        return returning(old, wanted) if old.target == wanted.target else wanted
     table = wanted.table
     if old.phase == "copying" and old.target == wanted.target and _settings(old) != _settings(wanted):
         return returning(old, wanted)  # its copy has not ended: it begins anew with the new settings
@@ -156,11 +162,23 @@ def _taken(tables: Sequence[Followed], owners: Mapping[Name, str], places: Place
     ]
 
 
-def _filled(target: Target, tables: Sequence[Followed], known: StreamState | None, options: Options) -> list[Finding]:
+def _ours(known: StreamState | None, tables: Iterable[Followed], stands: Stands) -> dict[Name, Followed]:
+    """Of these tables, what the ledger has of their targets as they stand. Another place is not meant by it; and rows
+    that are there before the copy has begun are somebody else's, whoever was about to make the table."""
+    before = known.tables if known else {}
+    return {
+        f.table.name: old
+        for f in tables
+        if (old := before.get(f.table.name))
+        and old.target == f.target
+        and not (old.phase == "chosen" and stands[f.table.name] == "filled")
+    }
+
+
+def _filled(stands: Stands, before: Mapping[Name, Followed], options: Options) -> list[Finding]:
     """A target table with rows in it that are not ours is refused, unless the user said what to do with them."""
     found: list[Finding] = []
-    before = known.tables if known else {}
-    for name, how in target.structure.survey(tables).items():
+    for name, how in stands.items():
         mine = before.get(name)
         if how != "filled":
             continue
@@ -191,9 +209,10 @@ def _appended(name: Name) -> Finding:
 def survey(target: Target, state: StreamState, tables: list[Followed], *, truncate: bool) -> list[Followed]:
     """Which target tables are ours to make and to empty; recorded before anything is made."""
     stands = target.structure.survey(tables)
+    before = _ours(state, tables, stands)
     surveyed = []
     for followed in tables:
-        old = state.tables.get(followed.table.name)
+        old = before.get(followed.table.name)
         how = stands[followed.table.name]
         if old is not None and old.phase != "chosen":
             may_empty = old.may_empty or how != "filled"

@@ -204,3 +204,35 @@ def test_tables_that_stay_keep_their_place_when_others_come_and_go(pair18: Pair)
     pair18.database.execute("UPDATE a SET x = 'kept'; UPDATE b SET x = 'later'")
     pair18.once()
     pair18.assert_equal(["public.a", "public.b"])
+
+
+@pytest.mark.parametrize("command", [("sync", "--once"), ("backfill", "--restart")])
+def test_another_place_is_not_ours_because_the_last_one_was(pair18: Pair, command: tuple[str, ...]) -> None:
+    """Whether a target table may be emptied or made anew was decided for the place that the table had then."""
+    pair18.database.execute(
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (1)"
+    )
+    pair18.run(*command)
+    if command[0] == "sync":
+        pair18.once("--exclude", "public.b")
+    with closing(sqlite3.connect(pair18.path)) as connection, connection:
+        connection.execute("CREATE TABLE other (id INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO other VALUES (7)")
+    moved = (*command, "--map", "public.b=other")
+    assert "the target table for public.b is not empty" in pair18.run(*moved, code=3)
+    assert pair18.rows("SELECT id FROM other") == [(7,)]
+    pair18.run(*moved, "--append", code=-9, failpoint="chunk_before_commit=kill")
+    pair18.run(*moved, "--append")
+    assert pair18.rows("SELECT id FROM other ORDER BY 1") == [(1,), (7,)]
+    assert pair18.rows("SELECT id FROM b") == [(1,)]
+
+
+def test_a_table_that_somebody_made_after_a_kill_is_not_ours(pair18: Pair) -> None:
+    """The ledger says that we make it, and it has rows: nobody has copied any yet."""
+    pair18.database.execute("CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'x')")
+    pair18.once(code=-9, failpoint="ddl_before=kill")
+    with closing(sqlite3.connect(pair18.path)) as connection, connection:
+        connection.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT, note TEXT)")
+        connection.execute("INSERT INTO a VALUES (-1, 'mine', 'note')")
+    pair18.once("--append")
+    assert pair18.rows("SELECT * FROM a ORDER BY 1") == [(-1, "mine", "note"), (1, "x", None)]

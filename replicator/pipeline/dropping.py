@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from replicator.engine import Objects, Target
 from replicator.errors import Fenced, LoginRefused, PositionLost, Refused, Retryable
+from replicator.model.schema import Name
+from replicator.model.selection import Places
 from replicator.model.stream import Followed, StreamState
 from replicator.pipeline.options import End
 
@@ -49,7 +51,7 @@ def drop(
         if known is None:
             _strays(source, name, outcome)
             return outcome
-        made = [followed for followed in known.tables.values() if followed.made] if tables else []
+        made = _made(end, target.engine.places, known) if tables else []
         if made and not agreed(made):
             raise Refused("nothing was dropped: the copied tables were asked for, and not agreed to")
         end.open(name)
@@ -59,6 +61,24 @@ def drop(
         if not outcome.left or leave_source:
             _at_target(end, state, made, outcome)
     return outcome
+
+
+def _made(end: Target, places: Places, known: StreamState) -> list[Followed]:
+    """The tables that we made, where they are still the stream's: a place that it has left may be somebody else's by
+    now, as may one whose copy never began, if it has rows."""
+    ours = [followed for followed in known.tables.values() if followed.made]
+    others = [f.target for f in known.tables.values() if not f.made and f.phase != "left"]
+    taken = {_place(places, name) for name in (*others, *end.ledger.owners(known.identity.name))}
+    stands = end.structure.survey(ours)
+    return [
+        f
+        for f in ours
+        if _place(places, f.target) not in taken and not (f.phase == "chosen" and stands[f.table.name] == "filled")
+    ]
+
+
+def _place(places: Places, name: Name) -> tuple[str, str]:
+    return places.fold(name.schema), places.fold(name.name)
 
 
 def _strays(source: End, name: str, outcome: Dropped) -> None:
@@ -102,6 +122,7 @@ def _at_source(source: End, state: StreamState, outcome: Dropped) -> None:
 def _at_target(end: Target, state: StreamState, made: Sequence[Followed], outcome: Dropped) -> None:
     end.structure.drop(made)
     outcome.removed += [f"target table {followed.target.name}" for followed in made]
-    outcome.tables = [f.target.name for f in state.tables.values() if f not in made and f.phase != "chosen"]
+    gone = {followed.table.name for followed in made}
+    outcome.tables = [f.target.name for name, f in state.tables.items() if name not in gone and f.phase != "chosen"]
     end.forget()
     outcome.removed.append(f"the bookkeeping of {state.identity.name!r} at the target")

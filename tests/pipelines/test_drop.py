@@ -166,3 +166,23 @@ def test_rights_that_are_gone_leave_the_statement(synced: Pair) -> None:
     synced.database.execute(f"DROP PUBLICATION {name}")
     synced.run("drop")
     assert synced.publications() == [] and bookkeeping(synced) == []
+
+
+def test_a_place_that_was_left_to_another_stream(synced: Pair) -> None:
+    synced.once("--exclude", "public.b")
+    synced.database.execute("INSERT INTO b VALUES (5)")
+    synced.once("--table", "public.b", "--truncate", "--name", "two")
+    said = synced.run("drop", "--tables", "--yes")
+    assert "removed target table a" in said and "the copied tables stay: b\n" in said
+    synced.once("--table", "public.b", "--name", "two")
+    assert synced.rows("SELECT id FROM b") == [(5,)]
+
+
+def test_a_table_that_somebody_made_after_a_kill(pair18: Pair) -> None:
+    pair18.database.execute(TABLES)
+    pair18.once(code=-9, failpoint="ddl_before=kill")
+    with closing(sqlite3.connect(pair18.path)) as connection, connection:
+        connection.execute("CREATE TABLE b (id INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO b VALUES (7)")
+    pair18.run("drop", "--tables", "--yes")
+    assert pair18.rows("SELECT id FROM b") == [(7,)]

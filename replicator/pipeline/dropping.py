@@ -120,9 +120,11 @@ def _at_source(source: End, state: StreamState, outcome: Dropped) -> None:
 
 
 def _at_target(end: Target, state: StreamState, made: Sequence[Followed], outcome: Dropped) -> None:
-    end.structure.drop(made)
+    # In one transaction: a backfill whose tables are gone would else be complete for ever.
+    with end.applier.together():
+        end.structure.drop(made)
+        end.forget()
     outcome.removed += [f"target table {followed.target.name}" for followed in made]
     gone = {followed.table.name for followed in made}
     outcome.tables = [f.target.name for name, f in state.tables.items() if name not in gone and f.phase != "chosen"]
-    end.forget()
     outcome.removed.append(f"the bookkeeping of {state.identity.name!r} at the target")

@@ -186,3 +186,13 @@ def test_a_table_that_somebody_made_after_a_kill(pair18: Pair) -> None:
         connection.execute("INSERT INTO b VALUES (7)")
     pair18.run("drop", "--tables", "--yes")
     assert pair18.rows("SELECT id FROM b") == [(7,)]
+
+
+def test_a_kill_leaves_the_tables_and_the_bookkeeping_together(pair18: Pair) -> None:
+    pair18.database.execute(TABLES)
+    pair18.run("backfill")
+    pair18.run("drop", "--tables", "--yes", code=-9, failpoint="chunk_before_commit=kill")
+    assert "2 tables are complete" in pair18.run("backfill")
+    pair18.assert_equal(["public.a", "public.b"])
+    pair18.run("drop", "--tables", "--yes")
+    assert bookkeeping(pair18) == []

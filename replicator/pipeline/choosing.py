@@ -74,9 +74,11 @@ def choose(
     )
     chosen.findings.extend(_idle(options, catalog.default_schema, listing.tables))
     stands = target.structure.survey(chosen.fresh)
-    before = _ours(known, chosen.fresh, stands)
+    # One whose copy was cut off may be another one at the source by now.
+    pending = [followed for followed in chosen.tables if followed.phase in PENDING]
+    before = _ours(known, pending, stands)
     chosen.findings.extend(weighed(ready(chosen.fresh), allow_untested=options.allow_untested))
-    chosen.findings.extend(target.structure.findings(chosen.fresh, before))
+    chosen.findings.extend(target.structure.findings(pending, before))
     chosen.findings.extend(_taken(chosen.fresh, target.ledger.owners(options.name), places))
     chosen.findings.extend(_filled(stands, before, options))
     return chosen

@@ -133,3 +133,14 @@ def test_s076_a_second_unique_value_that_is_taken_stops_the_stream(pair18: Pair)
     pair18.database.execute("INSERT INTO t VALUES (2, 'taken')")
     assert "public.t (key id=2)" in pair18.once(code=5)
     assert pair18.rows("SELECT * FROM t ORDER BY id") == [(1, "a"), (99, "taken")]
+
+
+def test_a_table_that_changes_its_type_while_its_copy_is_cut_off(pair18: Pair) -> None:
+    """The user's column would take the digits of the new texts for numbers."""
+    pair18.database.execute("CREATE TABLE a (id int PRIMARY KEY, v int)")
+    pair18.database.execute("INSERT INTO a SELECT i, i FROM generate_series(1, 12000) i")
+    with closing(sqlite3.connect(pair18.path)) as connection, connection:
+        connection.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, v INTEGER)")
+    pair18.once(failpoint="chunk_after_commit=kill", code=-9)
+    pair18.database.execute("ALTER TABLE a ALTER v TYPE text USING '00' || v")
+    assert "column v is declared INTEGER, which may change a value of text" in pair18.once(code=3)

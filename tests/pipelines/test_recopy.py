@@ -189,3 +189,22 @@ def test_a_changed_shape_and_a_kill_before_the_table_is_made_anew(synced: Pair, 
     synced.once()
     synced.assert_equal()
     assert synced.rows("SELECT count(*) FROM sqlite_master WHERE name = 'mine'") == [(1,)]
+
+
+def test_a_kill_before_a_unique_index_of_earlier_settings_is_gone(synced: Pair) -> None:
+    """The ledger has the new settings by then, and the table's own statement is the same."""
+    config = synced.path.with_name("c.toml")
+    config.write_text('[table_options."public.b"]\ninsert_only = true\n')
+    synced.run("recopy", "b", "--config", str(config), code=-9, failpoint="snapshot_exported=kill")
+    synced.once("--config", str(config))
+    synced.database.execute("DELETE FROM b WHERE id = 1; INSERT INTO b VALUES (1000, 'b1')")
+    synced.once("--config", str(config))
+    assert synced.rows("SELECT id FROM b WHERE v = 'b1' ORDER BY 1") == [(1,), (1000,)]
+
+
+def test_a_kill_before_a_unique_index_that_the_source_dropped_is_gone(synced: Pair) -> None:
+    synced.database.execute("ALTER TABLE b DROP CONSTRAINT b_v_key")
+    synced.run("recopy", "b", code=-9, failpoint="snapshot_exported=kill")
+    synced.database.execute("INSERT INTO b VALUES (1000, 'b1')")
+    synced.once()
+    synced.assert_equal()

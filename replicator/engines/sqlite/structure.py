@@ -104,11 +104,12 @@ class SqliteStructure:
         with self._session.transaction():
             self._ledger.lock(None)
             remade = set(remake)
-            there = self._statements()
+            there, indexes = self._statements(), self._names("index")
             for followed in tables:
                 stands = _fold(followed.target.name) in there
                 # The ledger's shape is saved before the table is made: after a crash in between only the file knows.
                 other = there.get(_fold(followed.target.name)) != DDL.create(followed)
+                other = other or bool(_stale(followed, indexes))
                 if stands and followed.made and (other or followed.table.name in remade):
                     self._session.execute(DIALECT.drop(followed.target))
                     stands = False
@@ -141,6 +142,13 @@ class SqliteStructure:
                     if _fold(name) not in there:
                         there.add(_fold(name))
                         self._session.execute(statement)
+
+
+def _stale(followed: Followed, there: Collection[str]) -> list[str]:
+    """The indexes of ours that an earlier shape, or other settings, made on this table."""
+    wanted = {_fold(name) for name, _ in _indexes(followed)}
+    ours = _fold(f"_replicator_{followed.target.name}(")
+    return [name for name in there if name.startswith(ours) and name not in wanted]
 
 
 def _indexes(followed: Followed) -> Iterator[tuple[str, str]]:

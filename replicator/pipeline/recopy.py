@@ -72,7 +72,9 @@ class Recopy(Sync):
     def _again(self, source: Source, target: Target, known: StreamState) -> tuple[list[Followed], list[Name]]:
         """The stream's tables, those to copy as `returning`; and those that are gone from the source."""
         followed = {name: old for name, old in known.tables.items() if old.phase != "left"}
-        listing = source.catalog.tables(Exactly(places={name: name for name in followed}), {})
+        # What a column is may depend on its policies.
+        policies = {name: old.policies for name, old in followed.items() if old.policies}
+        listing = source.catalog.tables(Exactly(places={name: name for name in followed}), policies)
         there = {table.name: table for table in listing.tables}
         wanted = self._matching(source, known, followed) or frozenset(followed)
         gone = sorted(wanted.difference(there))

@@ -208,3 +208,17 @@ def test_a_kill_before_a_unique_index_that_the_source_dropped_is_gone(synced: Pa
     synced.database.execute("INSERT INTO b VALUES (1000, 'b1')")
     synced.once()
     synced.assert_equal()
+
+
+def test_a_column_that_its_policy_makes_one_is_there_for_a_recopy_of_another_table(pair18: Pair) -> None:
+    pair18.database.execute(
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, r regclass);"
+        "INSERT INTO b SELECT i, 'pg_class' FROM generate_series(1, 12000) i"
+    )
+    config = pair18.path.with_name("c.toml")
+    config.write_text('[columns."public.b.r"]\nas = "text"\n')
+    pair18.once("--config", str(config))
+    pair18.run("recopy", "b", code=-9, failpoint="chunk_after_commit=kill")
+    pair18.run("recopy", "a")
+    pair18.once("--config", str(config))
+    assert pair18.rows("SELECT count(r) FROM b") == [(12000,)]

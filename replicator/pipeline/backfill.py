@@ -61,7 +61,7 @@ class Backfill(Run[CopySource]):
         state = target.ledger.claim(
             self._options.name, source.identity(), self._options.objects, leave, first="backfill", held=self._epoch
         )
-        self._epoch = state.epoch
+        self._hold(known, state)
         self._note(tables)
         self._note(finish(target, [f for f in tables if f.phase == "copied"]))
         if pending := [f for f in tables if f.phase in PENDING]:

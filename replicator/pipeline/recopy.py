@@ -59,7 +59,7 @@ class Recopy(Sync):
         target.open(name)
         given = Objects(known.identity.publication, known.identity.slot)
         state = target.ledger.claim(name, source.identity(), given, gone if everything else (), held=self._epoch)
-        self._epoch = state.epoch
+        self._hold(known, state)
         if everything and state.phase == "streaming" and not self._renewed:
             source.drop(state.identity)
             state = target.ledger.renew(source.identity())

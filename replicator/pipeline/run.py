@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from replicator.engine import CopySource, Target
 from replicator.errors import Fenced, LoginRefused, ReplicatorError, Retryable
+from replicator.model.stream import StreamState
 from replicator.pipeline.options import End, Options
 from replicator.pipeline.preflight import admit
 from replicator.pipeline.progress import Counted, Report
@@ -63,6 +64,15 @@ class Run(Generic[AnySource]):
             if self._epoch is None:
                 raise
             raise Retryable(error.what, remedy=error.remedy) from error
+
+    def _hold(self, known: StreamState | None, state: StreamState) -> None:
+        """The stream is claimed. `known`: what was in the ledger when this attempt looked at it, without holding it.
+
+        Raises Retryable where another run has held it since then: what was chosen may be out of date.
+        """
+        self._epoch = state.epoch
+        if state.epoch != (known.epoch if known else 0) + 1:
+            raise Retryable(f"another run has had stream {state.identity.name!r} while this one was starting")
 
     def _tell(self, target: Target, error: ReplicatorError) -> None:
         """Leave the error where `status` finds it. The connection may be what has failed: then nobody is told."""

@@ -62,7 +62,7 @@ class Sync(Run[Source]):
         state = target.ledger.claim(
             self._options.name, source.identity(), self._options.objects, leave, held=self._epoch
         )
-        self._epoch = state.epoch
+        self._hold(known, state)
         for name in leave:
             log.warning("%s is not followed any more; its copy stays as it is", name)
         if state.phase == "preparing":

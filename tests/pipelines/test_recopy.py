@@ -2,9 +2,16 @@
 
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 
+from replicator.engine import find
+from replicator.model.stream import Followed
+from replicator.pipeline.options import End, Options
+from replicator.pipeline.progress import Report
+from replicator.pipeline.stop import Stop
+from replicator.pipeline.sync import Sync
 from tests.support.faults import run_replicator
 from tests.support.pair import Pair
 
@@ -222,3 +229,24 @@ def test_a_column_that_its_policy_makes_one_is_there_for_a_recopy_of_another_tab
     pair18.run("recopy", "a")
     pair18.once("--config", str(config))
     assert pair18.rows("SELECT count(r) FROM b") == [(12000,)]
+
+
+def test_a_recopy_between_another_runs_look_and_its_start(synced: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What that run has read of the ledger is out of date: with the older floors it would apply changes twice."""
+    synced.hand_over()
+    source, target = (End(find(url), find(url).endpoint(url, None)) for url in (synced.url, synced.target))
+    look = Sync._choose
+    times: list[int] = []
+
+    def slow(self: Sync, *args: Any) -> list[Followed]:
+        tables = look(self, *args)
+        times.append(len(times))
+        if len(times) == 1:
+            synced.database.execute("INSERT INTO bare VALUES (9)")
+            synced.run("recopy", "bare")
+        return tables
+
+    monkeypatch.setattr(Sync, "_choose", slow)
+    Sync(source, target, Options("default", once=True), Stop(), Report()).run()
+    assert len(times) == 2
+    synced.assert_equal()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -29,8 +29,10 @@ from replicator.sql.tables import FORMAT_VERSION, SCHEMA, LedgerStatements, Ledg
 
 
 class SqlLedger:
-    def __init__(self, session: Session, *, schemas: bool) -> None:
+    def __init__(self, session: Session, *, schemas: bool, fold: Callable[[str], str] = str) -> None:
+        """`fold`: names for which it gives the same are the same name to the target."""
         self._session = session
+        self._fold = fold
         self._schemas = schemas
         self._t = LedgerTables(schemas)
         self._name = ""
@@ -61,15 +63,16 @@ class SqlLedger:
         return None if row is None else rows.beat(row)
 
     def owners(self, name: str) -> dict[Name, str]:
-        tables = self._t.tables
         with self._session.transaction() as connection:
-            if not self._version(connection):
-                return {}
-            found = connection.execute(
-                sa.select(tables.c.target_schema, tables.c.target_name, tables.c.stream).where(
-                    tables.c.stream != name, tables.c.phase != "left"
-                )
-            ).all()
+            return self._owners(connection, name) if self._version(connection) else {}
+
+    def _owners(self, connection: sa.Connection, name: str) -> dict[Name, str]:
+        tables = self._t.tables
+        found = connection.execute(
+            sa.select(tables.c.target_schema, tables.c.target_name, tables.c.stream).where(
+                tables.c.stream != name, tables.c.phase != "left"
+            )
+        )
         return {Name(schema, own): stream for schema, own, stream in found}
 
     def _version(self, connection: sa.Connection) -> int:
@@ -202,6 +205,8 @@ class SqlLedger:
     ) -> None:
         with self._session.transaction() as connection:
             self.lock(None)
+            tables = list(tables)
+            self._vacant(connection, [f.target for f in tables if f.phase in ("chosen", "returning")])
             self._save(connection, tables)
             if mark is not None:
                 self.advance(StreamMark(mark))
@@ -222,6 +227,17 @@ class SqlLedger:
         begun = {followed.table.name for followed in tables}
         self._cursors = {key: cursor for key, cursor in self._cursors.items() if key[0] not in begun}
         self._cursors |= {(name, 0): None for name in begun}
+
+    def _vacant(self, connection: sa.Connection, places: Collection[Name]) -> None:
+        """Raises Refused where another stream has one of these: both may have looked before either was here."""
+        owners = self._owners(connection, self._name).items() if places else ()
+        taken = {(self._fold(each.schema), self._fold(each.name)): stream for each, stream in owners}
+        for place in places:
+            if stream := taken.get((self._fold(place.schema), self._fold(place.name))):
+                raise Refused(
+                    f"stream {stream!r} has begun to write {place.name!r} at the target",
+                    remedy="--map the table to another name",
+                )
 
     def _save(self, connection: sa.Connection, tables: Iterable[Followed]) -> None:
         """Two statements, however many tables there are. The rows that exist are known: nobody adds any behind the

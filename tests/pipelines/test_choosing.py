@@ -236,3 +236,23 @@ def test_a_table_that_somebody_made_after_a_kill_is_not_ours(pair18: Pair) -> No
         connection.execute("INSERT INTO a VALUES (-1, 'mine', 'note')")
     pair18.once("--append")
     assert pair18.rows("SELECT * FROM a ORDER BY 1") == [(-1, "mine", "note"), (1, "x", None)]
+
+
+def test_two_first_runs_into_one_place(pair18: Pair) -> None:
+    """Both have looked at the ledger before either writes there: the second may not empty the table."""
+    pair18.database.execute(
+        "CREATE SCHEMA s; CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE s.a (id int PRIMARY KEY);"
+        "CREATE TABLE z (id int PRIMARY KEY); INSERT INTO a VALUES (1); INSERT INTO s.a VALUES (2)"
+    )
+    pair18.once("--table", "public.z", "--name", "zero")
+    with closing(sqlite3.connect(pair18.path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        runs = {
+            1: pair18.sync("--once", "--table", "public.a", "--name", "one"),
+            2: pair18.sync("--once", "--table", "s.a", "--map", "s.a=A", "--name", "two"),
+        }
+        time.sleep(4)  # both wait for the file
+        connection.execute("ROLLBACK")
+    codes = {row: run.wait(60) for row, run in runs.items()}
+    assert sorted(codes.values()) == [0, 3], [run.stderr() for run in runs.values()]
+    assert pair18.rows("SELECT id FROM a") == [(row,) for row, code in codes.items() if code == 0]

@@ -82,7 +82,7 @@ class SqliteStructure:
         there = self._names("table", "view")
         found: dict[Name, Literal["absent", "empty", "filled"]] = {}
         for followed in tables:
-            if _fold(followed.target.name) not in there:
+            if fold(followed.target.name) not in there:
                 found[followed.table.name] = "absent"
             else:
                 row = self._session.execute(DIALECT.any_row(followed.target)).fetchone()
@@ -93,12 +93,12 @@ class SqliteStructure:
         """The names of all tables, views or indexes, folded. Read once for many: there is no index on them."""
         markers = ", ".join("?" * len(kinds))
         found = self._session.execute(f"SELECT name FROM sqlite_master WHERE type IN ({markers})", kinds)
-        return {_fold(name) for (name,) in found}
+        return {fold(name) for (name,) in found}
 
     def _statements(self) -> dict[str, str]:
         """The CREATE TABLE of every table, by its folded name: SQLite keeps the text as it was given."""
         found = self._session.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
-        return {_fold(name): sql for name, sql in found}
+        return {fold(name): sql for name, sql in found}
 
     def create(self, tables: Sequence[Followed], remake: Collection[Name]) -> None:
         with self._session.transaction():
@@ -106,9 +106,9 @@ class SqliteStructure:
             remade = set(remake)
             there, indexes = self._statements(), self._names("index")
             for followed in tables:
-                stands = _fold(followed.target.name) in there
+                stands = fold(followed.target.name) in there
                 # The ledger's shape is saved before the table is made: after a crash in between only the file knows.
-                other = there.get(_fold(followed.target.name)) != DDL.create(followed)
+                other = there.get(fold(followed.target.name)) != DDL.create(followed)
                 other = other or bool(_stale(followed, indexes))
                 if stands and followed.made and (other or followed.table.name in remade):
                     self._session.execute(DIALECT.drop(followed.target))
@@ -139,15 +139,15 @@ class SqliteStructure:
                 if not followed.made:
                     continue
                 for name, statement in _indexes(followed):
-                    if _fold(name) not in there:
-                        there.add(_fold(name))
+                    if fold(name) not in there:
+                        there.add(fold(name))
                         self._session.execute(statement)
 
 
 def _stale(followed: Followed, there: Collection[str]) -> list[str]:
     """The indexes of ours that an earlier shape, or other settings, made on this table."""
-    wanted = {_fold(name) for name, _ in _indexes(followed)}
-    ours = _fold(f"_replicator_{followed.target.name}(")
+    wanted = {fold(name) for name, _ in _indexes(followed)}
+    ours = fold(f"_replicator_{followed.target.name}(")
     return [name for name in there if name.startswith(ours) and name not in wanted]
 
 
@@ -162,5 +162,5 @@ def _indexes(followed: Followed) -> Iterator[tuple[str, str]]:
         yield name, DDL.digest_index(followed.target, name)
 
 
-def _fold(name: str) -> str:
+def fold(name: str) -> str:
     return name.lower() if name.isascii() else "".join(c.lower() if c.isascii() else c for c in name)

@@ -16,7 +16,7 @@ from replicator.engines.sqlite.connect import uri
 from replicator.engines.sqlite.failures import code_of, translate, violation
 from replicator.engines.sqlite.lock import RunnerLock
 from replicator.engines.sqlite.statements import DIALECT
-from replicator.engines.sqlite.structure import SqliteStructure
+from replicator.engines.sqlite.structure import SqliteStructure, fold
 from replicator.engines.sqlite.types import storage
 from replicator.errors import CannotApply
 from replicator.sql.applier import SqlApplier
@@ -106,7 +106,7 @@ class SqliteTarget:
                 self._begin_writing(connection)
 
         self._session = Session(engine, translate)
-        self.ledger = SqlLedger(self._session, schemas=False)
+        self.ledger = SqlLedger(self._session, schemas=False, fold=fold)
         self.structure = SqliteStructure(self._session, self.ledger)
         self.applier = SqlApplier(self._session, self.ledger, DIALECT, storage, violation)
 

@@ -81,6 +81,7 @@ def choose(
     chosen.findings.extend(target.structure.findings(pending, before))
     chosen.findings.extend(_taken(chosen.fresh, target.ledger.owners(options.name), places))
     chosen.findings.extend(_filled(stands, before, options))
+    chosen.findings.extend(_gone(target, chosen.tables, known))
     return chosen
 
 
@@ -197,6 +198,20 @@ def _filled(stands: Stands, before: Mapping[Name, Followed], options: Options) -
                 )
             )
     return found
+
+
+def _gone(target: Target, tables: Sequence[Followed], known: StreamState | None) -> list[Finding]:
+    """A copy that somebody has removed is not complete, whatever the ledger says."""
+    copied = [followed for followed in tables if followed.phase in ("copied", "live")]
+    return [
+        Finding(
+            "refuse",
+            f"the target table of {name} is gone",
+            RESTART if known is not None and known.phase == "backfill" else anew(name),
+        )
+        for name, how in target.structure.survey(copied).items()
+        if how == "absent"
+    ]
 
 
 def _appended(name: Name) -> Finding:

@@ -256,3 +256,15 @@ def test_two_first_runs_into_one_place(pair18: Pair) -> None:
     codes = {row: run.wait(60) for row, run in runs.items()}
     assert sorted(codes.values()) == [0, 3], [run.stderr() for run in runs.values()]
     assert pair18.rows("SELECT id FROM a") == [(row,) for row, code in codes.items() if code == 0]
+
+
+@pytest.mark.parametrize("command", [("sync", "--once"), ("backfill",)])
+def test_a_copy_that_somebody_dropped_is_not_complete(pair18: Pair, command: tuple[str, ...]) -> None:
+    pair18.database.execute("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)")
+    pair18.run(*command)
+    with closing(sqlite3.connect(pair18.path)) as connection, connection:
+        connection.execute("DROP TABLE a")
+    assert "the target table of public.a is gone" in pair18.run(*command, code=3)
+    pair18.run(*(("recopy", "a") if command[0] == "sync" else ("backfill", "--restart")))
+    pair18.run(*command)
+    pair18.assert_equal()

@@ -148,3 +148,13 @@ def test_it_ends_with_its_session(viewed: Viewed) -> None:
         list(view.chunks(table, 0, None, WIDE))
     with pytest.raises(Exception, match=r"(?i)closed|session|gone|connection"):
         list(begun)
+
+
+def test_it_meets_the_log_exactly(viewed: Viewed) -> None:
+    """With all rights; what a view without them promises is tested with its engine."""
+    _, take = viewed
+    view = take()
+    try:
+        assert view.settles() is None
+    finally:
+        view.close()

@@ -109,8 +109,9 @@ ONE_SHOT_S = 300.0
 def main() -> None:
     """Copy and follow databases: each source transaction once, whole, and in order.
 
-    SOURCE is postgresql://user@host:port/database (for `backfill` also sqlite:///file.db), TARGET sqlite:///file.db.
-    The password: REPLICATOR_SOURCE_PASSWORD, the file that REPLICATOR_SOURCE_PASSWORD_FILE names, or ~/.pgpass.
+    SOURCE is postgresql://user@host:port/database, mysql:// or mariadb:// (for `backfill` also sqlite:///file.db),
+    TARGET sqlite:///file.db or postgresql:// The password: REPLICATOR_SOURCE_PASSWORD, the file that
+    REPLICATOR_SOURCE_PASSWORD_FILE names, or ~/.pgpass.
     """
 
 

@@ -1,6 +1,6 @@
 """The connection that the server sends its binary log over.
 
-PyMySQL makes the connection and logs in; the dump command and the frames are our own (docs/decisions/0004). The
+PyMySQL makes the connection and logs in; the dump command and the frames are our own (docs/decisions/0005). The
 command is encoded here for GTID sets of both flavors, tags included, and packets are taken from the socket with a
 timeout that loses none of them.
 
@@ -10,10 +10,7 @@ https://mariadb.com/kb/en/com_binlog_dump/
 
 from __future__ import annotations
 
-import select
-import ssl
 import struct
-import time
 import zlib
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -26,6 +23,7 @@ from replicator.engines.mysql import binlog
 from replicator.engines.mysql.binlog import Event
 from replicator.engines.mysql.connect import connect, query, translated
 from replicator.engines.mysql.flavor import Flavor
+from replicator.engines.mysql.frames import Frames
 from replicator.engines.mysql.gtid import DomainSet, GtidSet
 from replicator.errors import NotUnderstood, PositionLost, Retryable
 
@@ -33,12 +31,6 @@ COM_BINLOG_DUMP, COM_BINLOG_DUMP_GTID = 0x12, 0x1E
 NON_BLOCKING, THROUGH_GTID = 0x01, 0x04
 FIRST_OFFSET = 4
 HEARTBEAT_S = 5.0
-SILENCE_S = 30.0
-"""After how long without a word, heartbeats included, the server is taken for gone."""
-RECEIVE_BYTES = 1 << 18
-LARGEST_PACKET = 0xFFFFFF
-LARGEST_EVENT = 1 << 30
-"""replica_max_allowed_packet: the server itself sends no larger one."""
 _LARGEST_OFFSET = 0xFFFFFFFF
 _HEADER_BYTES = 1 + binlog.HEADER.size
 
@@ -63,10 +55,6 @@ class Dump:
         self._replica = replica
         self._connection = connect(where)
         self._checksums = binlog.CHECKSUM_CRC32
-        self._buffer = bytearray()
-        self._at = 0
-        self._parts: list[bytes] = []
-        self._heard = time.monotonic()
         with translated(where):
             try:
                 self._introduce()
@@ -116,65 +104,18 @@ class Dump:
     def _command(self, command: int, payload: bytes) -> None:
         driver: Any = self._connection
         driver._execute_command(command, payload)
-        self._socket = driver._sock
-        self._socket.setblocking(False)
-        self._heard = time.monotonic()
+        self._frames = Frames(driver._sock, self._where.shown)
 
     # Receiving
 
     def receive(self) -> Event | None:
         """The next event, or None if no whole one is there yet. Raises Retryable at the end of the dump."""
-        packet = self._packet()
+        packet = self._frames.next()
         return None if packet is None else self._event(packet)
 
     def wait(self, seconds: float) -> None:
         """Until there is something to receive, or for so long. Raises Retryable for a server that fell silent."""
-        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
-            return
-        ready, _, _ = select.select([self._socket], [], [], max(0.0, seconds))
-        if not ready and time.monotonic() - self._heard > SILENCE_S:
-            raise Retryable(
-                f"{self._where.shown}: the server has sent nothing, not even a heartbeat, for {SILENCE_S:.0f} s"
-            )
-
-    def _packet(self) -> bytes | None:
-        """A packet of the protocol: three bytes of length, one of sequence; of 16 MiB - 1 it goes on in the next."""
-        while True:
-            available = len(self._buffer) - self._at
-            if available >= 4:
-                length = int.from_bytes(self._buffer[self._at : self._at + 3], "little")
-                if available >= 4 + length:
-                    start = self._at + 4
-                    part = bytes(memoryview(self._buffer)[start : start + length])
-                    self._at = start + length
-                    if length < LARGEST_PACKET and not self._parts:
-                        return part
-                    self._parts.append(part)
-                    if length < LARGEST_PACKET:
-                        whole, self._parts = b"".join(self._parts), []
-                        return whole
-                    if sum(map(len, self._parts)) > LARGEST_EVENT:
-                        raise NotUnderstood(f"an event of the binary log is larger than {LARGEST_EVENT} bytes")
-                    continue
-            if not self._fill():
-                return None
-
-    def _fill(self) -> bool:
-        """Take what has come; False if there is nothing."""
-        if self._at:
-            del self._buffer[: self._at]
-            self._at = 0
-        try:
-            data = self._socket.recv(RECEIVE_BYTES)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
-        except OSError as error:
-            raise Retryable(f"{self._where.shown}: the connection broke: {error.strerror or error}") from error
-        if not data:
-            raise Retryable(f"{self._where.shown}: the server has closed the connection")
-        self._heard = time.monotonic()
-        self._buffer += data
-        return True
+        self._frames.wait(seconds)
 
     def _event(self, packet: bytes) -> Event:
         marker = packet[:1]

@@ -30,8 +30,10 @@ class Place(NamedTuple):
 
 
 def session(server: Server, database: str | None = None) -> Any:
-    """A connection whose results are bytes and whose dates are UTC."""
+    """A connection whose results are bytes, as the server sent them, and whose dates are UTC."""
     connection = connect(server.host, server.port, server.user, server.password, database)
+    connection.use_unicode = False
+    connection.decoders = {}
     with connection.cursor() as cursor:
         cursor.execute("SET time_zone = '+00:00'")
     return connection
@@ -47,7 +49,7 @@ def end(server: Server) -> Place:
             except pymysql.err.Error:
                 cursor.execute("SHOW MASTER STATUS")
             file, position = cursor.fetchone()[:2]
-            return Place(file, position)
+            return Place(file.decode(), int(position))
     finally:
         connection.close()
 

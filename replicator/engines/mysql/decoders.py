@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from replicator.engines.mysql import jsonb, numerals, strings, temporal
 from replicator.engines.mysql.charsets import decoder_of
-from replicator.engines.mysql.rowimage import Append, Decode, RowDecoder
+from replicator.engines.mysql.rowimage import Decode, RowDecoder
 from replicator.engines.mysql.tablemap import Code, TableMap, WireColumn
 from replicator.errors import NotUnderstood
 from replicator.model.datatypes import DataType, Textual, Uuid
@@ -39,7 +39,9 @@ def row_decoder(table: TableMap, types: Mapping[str, DataType], *, unsigned_time
             raise NotUnderstood(
                 f"{table.schema}.{table.name}: type {column.code} of column {column.name} in the log is not understood"
             ) from None
-    return RowDecoder(table, decoders, [column.name for column in table.columns if column.name not in types])
+    left_out = [column.name for column in table.columns if column.name not in types]
+    letters = [_letter(column, wanted=column.name in types) for column in table.columns]
+    return RowDecoder(table, decoders, left_out, letters)
 
 
 def decoder(wire: WireColumn, kind: DataType, *, unsigned_timestamps: bool = False) -> Decode:
@@ -150,8 +152,20 @@ def _size(wire: WireColumn) -> int:
     raise ValueError("no known size")
 
 
+def _letter(wire: WireColumn, *, wanted: bool) -> str | None:
+    """The format of `struct` that reads a column's value, or passes over it."""
+    if wanted:
+        if wire.code in _INTEGERS:
+            return numerals.letter_of(_INTEGERS[wire.code], unsigned=wire.unsigned)
+        return "d" if wire.code is Code.DOUBLE else None
+    try:
+        return f"{_size(wire)}x"
+    except ValueError:
+        return None
+
+
 def _past(size: int) -> Decode:
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         start = at + size
         return start + int.from_bytes(data[at:start], "little")
 
@@ -159,4 +173,4 @@ def _past(size: int) -> Decode:
 
 
 def _over(size: int) -> Decode:
-    return lambda data, at, append: at + size
+    return lambda data, at, values: at + size

@@ -1,7 +1,7 @@
 """Whether a column of the log still has the type that was agreed to.
 
-A pinned column's `native` is `COLUMN_TYPE|CHARACTER_SET_NAME` of information_schema.COLUMNS (nothing behind the bar
-where there is no character set): `varchar(20)|utf8mb4`, `int(10) unsigned|`. It and a WireColumn are brought to one
+A pinned column's `native` is `COLUMN_TYPE|CHARACTER_SET_NAME` of information_schema.COLUMNS, with nothing behind the
+bar where there is no character set: `varchar(20)|utf8mb4`, `int(10) unsigned|`. It and a WireColumn are brought to one
 form. What a log does not carry is not in it: display widths, ZEROFILL, the digits of FLOAT(m, d), and whether sixteen
 bytes are MariaDB's UUID or its INET6.
 """

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import functools
 from base64 import encodebytes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring
+from operator import add
 from struct import Struct
 
 from replicator.engines.mysql.numerals import decimal_size, decimal_text
@@ -20,9 +21,8 @@ from replicator.engines.mysql.tablemap import Code
 DEPTH = 100
 """How deep arrays and objects may lie in one another, on the server too."""
 
+_KEPT = 4_096
 _LITERALS = ("null", "true", "false")
-_OBJECTS = frozenset([0, 1])
-_LARGE = frozenset([1, 3])
 _LITERAL, _INT16, _UINT16, _INT32, _UINT32, _INT64, _UINT64, _DOUBLE, _STRING, _OPAQUE = (*range(4, 13), 15)
 _NUMBERS: dict[int, Struct] = {
     _INT16: Struct("<h"),
@@ -34,11 +34,12 @@ _NUMBERS: dict[int, Struct] = {
 }
 _FLOAT = Struct("<d")
 _PACKED = Struct("<q")
-_SMALL_HEAD, _LARGE_HEAD = Struct("<HH"), Struct("<II")
-_SMALL_KEY, _LARGE_KEY = Struct("<HH"), Struct("<IH")
-_SMALL_VALUE, _LARGE_VALUE = Struct("<BH"), Struct("<BI")
 _INLINE = frozenset([_LITERAL, _INT16, _UINT16])
-_INLINE_LARGE = _INLINE | {_INT32, _UINT32}
+_SMALL = (Struct("<HH"), Struct("<HH"), Struct("<BH"), _INLINE)
+_LARGE = (Struct("<II"), Struct("<IH"), Struct("<BI"), _INLINE | {_INT32, _UINT32})
+_NO_KEY = Struct("")
+_LAYOUTS = (_SMALL, _LARGE, (_SMALL[0], _NO_KEY, *_SMALL[2:]), (_LARGE[0], _NO_KEY, *_LARGE[2:]))
+"""Small and large objects, then arrays: count and size, a name's place, a value's, what lies in its place."""
 
 
 def text(raw: bytes) -> str:
@@ -57,11 +58,11 @@ class _Document:
 
     def value(self, kind: int, at: int, end: int, depth: int) -> str:
         """The value of this kind that begins at `at` and may reach to `end`."""
+        if kind == _STRING:
+            start, size = (at + 1, self.data[at]) if self.data[at] < 128 else self._length(at, end)
+            return encode_basestring(self._take(start, size, end).decode())
         if kind <= 3:
             return self._container(kind, at, end, depth)
-        if kind == _STRING:
-            start, size = self._length(at, end)
-            return encode_basestring(self._take(start, size, end).decode())
         if kind in _NUMBERS:
             number = _NUMBERS[kind]
             return str(number.unpack(self._take(at, number.size, end))[0])
@@ -96,50 +97,60 @@ class _Document:
 
     def _container(self, kind: int, start: int, end: int, depth: int) -> str:
         """An object or an array: its count and size, where its keys and values are, and these; offsets from `start`."""
-        data = self.data
-        large = kind in _LARGE
-        head, key, entry, inline = (
-            (_LARGE_HEAD, _LARGE_KEY, _LARGE_VALUE, _INLINE_LARGE)
-            if large
-            else (_SMALL_HEAD, _SMALL_KEY, _SMALL_VALUE, _INLINE)
-        )
-        count, size = head.unpack_from(data, start)
-        if start + size > end or depth >= DEPTH:
+        head, key, entry, inline = _LAYOUTS[kind]
+        count, size = head.unpack_from(self.data, start)
+        entries = start + head.size + count * key.size
+        places = entries + count * entry.size
+        stop = start + size
+        self.left -= places - start
+        if depth >= DEPTH or stop > end or places > stop or self.left < 0:
             raise ValueError("a JSON value reaches beyond its place, or lies too deep")
-        end = start + size
-        at = start + head.size
-        keys = at
-        if kind in _OBJECTS:
-            at += count * key.size
-        values = at + count * entry.size
-        self.left -= values - start
-        if values > end or self.left < 0:
-            raise ValueError("a JSON value reaches beyond its place")
         parts = []
-        for kind_of, offset in entry.iter_unpack(data[at:values]):
-            if kind_of in inline:
-                parts.append(_inline(kind_of, offset))
+        for part, offset in entry.iter_unpack(self.data[entries:places]):
+            if part in inline:
+                parts.append(_inline(part, offset))
+            elif start + offset >= places:
+                parts.append(self.value(part, start + offset, stop, depth + 1))
             else:
-                place = start + offset
-                if place < values:
-                    raise ValueError("a JSON value lies in what is not its place")
-                parts.append(self.value(kind_of, place, end, depth + 1))
-        if kind not in _OBJECTS:
+                raise ValueError("a JSON value lies in what is not its place")
+        if kind > 1:
             return f"[{', '.join(parts)}]"
-        named = []
-        for (offset, length), part in zip(key.iter_unpack(data[keys:at]), parts, strict=True):
-            name = self._take(start + offset, length, end).decode()
-            named.append(f"{encode_basestring(name)}: {part}")
-        return f"{{{', '.join(named)}}}"
+        names = self._names(key.iter_unpack(self.data[start + head.size : entries]), start, stop)
+        return f"{{{', '.join(map(add, names, parts))}}}"
+
+    def _names(self, places: Iterable[tuple[int, int]], start: int, end: int) -> list[str]:
+        names = []
+        for offset, size in places:
+            at = start + offset
+            self.left -= size
+            if at + size > end or self.left < 0:
+                raise ValueError("a JSON name reaches beyond its place")
+            names.append(_names[self.data[at : at + size]])
+        return names
+
+
+class _Names(dict[bytes, str]):
+    """Names as they stand before a value: the same ones come again and again."""
+
+    def __missing__(self, raw: bytes) -> str:
+        if len(self) >= _KEPT:
+            self.clear()
+        name = self[raw] = f"{encode_basestring(raw.decode())}: "
+        return name
+
+
+_names = _Names()
 
 
 def _inline(kind: int, value: int) -> str:
     """A value that lies in the place of its offset."""
-    if kind == _LITERAL:
-        return _LITERALS[value]
     if kind == _INT16:
         value &= 0xFFFF
         return str(value - 0x1_0000 if value & 0x8000 else value)
+    if kind == _LITERAL:
+        return _LITERALS[value]
+    if kind == _UINT16:
+        return str(value & 0xFFFF)
     if kind == _INT32 and value & 0x8000_0000:
         return str(value - 0x1_0000_0000)
     return str(value)

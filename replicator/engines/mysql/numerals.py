@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 
-from replicator.engines.mysql.rowimage import Append, Decode
+from replicator.engines.mysql.rowimage import Decode
+from replicator.model.values import Value
 
 _KEPT = 65_536
 _FLOAT = Struct("<f")
@@ -22,36 +23,42 @@ _GROUP = 10**9
 
 def integer(size: int, *, unsigned: bool) -> Decode:
     """A little-endian whole number of `size` bytes."""
-    if size == 3:
+    letter = letter_of(size, unsigned=unsigned)
+    if letter is None:
         return _medium(unsigned=unsigned)
-    letter = {1: "b", 2: "h", 4: "i", 8: "q"}[size]
-    read = Struct("<" + (letter.upper() if unsigned else letter)).unpack_from
+    read = Struct(f"<{letter}").unpack_from
 
-    def decode(data: bytes, at: int, append: Append) -> int:
-        append(read(data, at)[0])
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
+        values.append(read(data, at)[0])
         return at + size
 
     return decode
 
 
+def letter_of(size: int, *, unsigned: bool) -> str | None:
+    """The format of `struct` for a whole number; there is none for three bytes."""
+    letter = {1: "b", 2: "h", 4: "i", 8: "q"}.get(size)
+    return letter.upper() if letter and unsigned else letter
+
+
 def _medium(*, unsigned: bool) -> Decode:
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         end = at + 3
-        append(int.from_bytes(data[at:end], "little", signed=not unsigned))
+        values.append(int.from_bytes(data[at:end], "little", signed=not unsigned))
         return end
 
     return decode
 
 
-def year(data: bytes, at: int, append: Append) -> int:
+def year(data: bytes, at: int, values: list[Value]) -> int:
     """A byte: 0 is the year 0, others count from 1900."""
     value = data[at]
-    append(1900 + value if value else 0)
+    values.append(1900 + value if value else 0)
     return at + 1
 
 
-def double(data: bytes, at: int, append: Append) -> int:
-    append(_DOUBLE.unpack_from(data, at)[0])
+def double(data: bytes, at: int, values: list[Value]) -> int:
+    values.append(_DOUBLE.unpack_from(data, at)[0])
     return at + 8
 
 
@@ -80,9 +87,9 @@ def _shortest(value: float, raw: bytes) -> float:
 _floats = _Shortest()
 
 
-def single(data: bytes, at: int, append: Append) -> int:
+def single(data: bytes, at: int, values: list[Value]) -> int:
     end = at + 4
-    append(_floats[data[at:end]])
+    values.append(_floats[data[at:end]])
     return end
 
 
@@ -95,9 +102,9 @@ def bits(count: int) -> Decode:
     """A big-endian number of `count` bits, as text."""
     size = (count + 7) // 8
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         end = at + size
-        append(bits_text(data[at:end], count))
+        values.append(bits_text(data[at:end], count))
         return end
 
     return decode
@@ -122,9 +129,9 @@ def decimal(precision: int, scale: int) -> Decode:
     size = decimal_size(precision, scale)
     text_of = decimal_text(precision, scale)
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         end = at + size
-        append(text_of(int.from_bytes(data[at:end], "big")))
+        values.append(text_of(int.from_bytes(data[at:end], "big")))
         return end
 
     return decode
@@ -132,29 +139,56 @@ def decimal(precision: int, scale: int) -> Decode:
 
 def decimal_text(precision: int, scale: int) -> Callable[[int], str]:
     """From the big-endian number that a decimal's bytes are, to its text."""
+    if 0 < scale <= 9 and precision - scale <= 18:
+        return _short_decimal(precision, scale)
     sign = 1 << decimal_size(precision, scale) * 8 - 1
-    ones = sign * 2 - 1
     groups = _groups(precision, scale)
-    # A fraction's digits follow those before it, so that the whole is one number with a point to put in.
     unit = 10**scale
 
     def text(raw: int) -> str:
-        if raw & sign:
-            minus = ""
-            raw ^= sign
-        else:
-            minus = "-"
-            raw ^= ones ^ sign
+        minus = "" if raw & sign else "-"
+        raw ^= sign if raw & sign else sign - 1
         total = 0
         for shift, mask, base in groups:
-            digits = raw >> shift & mask
-            if digits >= base:
+            group = raw >> shift & mask
+            if group >= base:
                 raise ValueError("not a decimal's digits")
-            total = total * base + digits
+            total = total * base + group
         if not scale:
             return f"{minus}{total}"
         whole, fraction = divmod(total, unit)
         return f"{minus}{whole}.{fraction:0{scale}d}"
+
+    return text
+
+
+def _short_decimal(precision: int, scale: int) -> Callable[[int], str]:
+    """For one group behind the point and at most two before it."""
+    sign = 1 << decimal_size(precision, scale) * 8 - 1
+    inverted = sign - 1
+    shift = 8 * decimal_size(scale, scale)
+    below = (1 << shift) - 1
+    unit = 10**scale
+    limit = 10 ** (precision - scale)
+    positive, negative = f"%d.%0{scale}d", f"-%d.%0{scale}d"
+
+    def text(raw: int) -> str:
+        if raw & sign:
+            raw ^= sign
+            pattern = positive
+        else:
+            raw ^= inverted
+            pattern = negative
+        whole = raw >> shift
+        fraction = raw & below
+        if limit > _GROUP:
+            low = whole & 0xFFFF_FFFF
+            whole = (whole >> 32) * _GROUP + low
+            if low >= _GROUP:
+                raise ValueError("not a decimal's digits")
+        if whole >= limit or fraction >= unit:
+            raise ValueError("not a decimal's digits")
+        return pattern % (whole, fraction)
 
     return text
 

@@ -6,16 +6,17 @@ https://mariadb.com/docs/server/reference/clientserver-protocol/replication-prot
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable, Collection, Sequence
+from struct import Struct
 from typing import NamedTuple, NoReturn
 
 from replicator.engines.mysql.tablemap import TableMap
 from replicator.errors import NotUnderstood
 from replicator.model.values import MISSING, Row, Value
 
-Append = Callable[[Value], None]
-Decode = Callable[[bytes, int, Append], int]
+Decode = Callable[[bytes, int, list[Value]], int]
 """Appends the value that begins at this place of the event, and returns where it ends.
 
 It need not look where the event ends: the end of a row is compared with it. The decoder of a column that is left out
@@ -75,12 +76,20 @@ def heading(kind: int, body: bytes) -> Heading:
 class RowDecoder:
     """Decodes the rows events of one TABLE_MAP.
 
-    `decoders` has one for each of the map's columns; `left_out` names those that do not become values.
+    `decoders` has one for each of the map's columns; `left_out` names those that do not become values. `letters` has
+    a format of `struct`, or None, for each: what reads the same, so that neighbours are read at once.
     """
 
-    def __init__(self, table: TableMap, decoders: Sequence[Decode], left_out: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        table: TableMap,
+        decoders: Sequence[Decode],
+        left_out: Collection[str] = (),
+        letters: Sequence[str | None] = (),
+    ) -> None:
         self._table = table
         self._decoders = tuple(decoders)
+        self._letters = tuple(letters) or (None,) * len(self._decoders)
         self._wanted = [number for number, column in enumerate(table.columns) if column.name not in left_out]
         self._images: dict[bytes, _Image] = {}
 
@@ -111,7 +120,7 @@ class RowDecoder:
                 raise _ends_early()
             if len(self._images) > 64:
                 self._images.clear()
-            found = self._images[present] = _Image(present, self._decoders, self._wanted)
+            found = self._images[present] = _Image(present, self._decoders, self._wanted, self._letters)
         return found
 
     def _each(self, body: bytes, at: int, image: _Image) -> list[Row]:
@@ -174,12 +183,14 @@ class RowDecoder:
 class _Image:
     """One form of a row: which of the columns are there."""
 
-    def __init__(self, present: bytes, decoders: Sequence[Decode], wanted: Sequence[int]) -> None:
+    def __init__(
+        self, present: bytes, decoders: Sequence[Decode], wanted: Sequence[int], letters: Sequence[str | None]
+    ) -> None:
         # The bits above the last column are 1 on MySQL, in both bitmaps.
         self.there = [number for number in range(len(decoders)) if present[number >> 3] >> (number & 7) & 1]
         self._bitmap = (len(self.there) + 7) // 8
         self._mask = (1 << len(self.there)) - 1
-        self._decoders = [decoders[number] for number in self.there]
+        self._decoders = _joined([(decoders[number], letters[number]) for number in self.there])
         self._steps = [(1 << bit, decoders[number], number in wanted) for bit, number in enumerate(self.there)]
         # Where MISSING stands in the tuple, from the front.
         self._gaps = [at for at, number in enumerate(wanted) if number not in self.there]
@@ -190,16 +201,15 @@ class _Image:
         at += self._bitmap
         nulls = int.from_bytes(body[start:at], "little") & self._mask
         values: list[Value] = []
-        append = values.append
         if nulls:
             for bit, decode, wanted in self._steps:
                 if not nulls & bit:
-                    at = decode(body, at, append)
+                    at = decode(body, at, values)
                 elif wanted:
-                    append(None)
+                    values.append(None)
         else:
             for decode in self._decoders:
-                at = decode(body, at, append)
+                at = decode(body, at, values)
         if at > len(body):
             raise IndexError
         return tuple(values), at
@@ -220,14 +230,32 @@ class _Image:
             if nulls & bit:
                 continue
             try:
-                at = decode(body, at, _forget)
+                at = decode(body, at, [])
             except BROKEN:
                 return number if at < len(body) else None
         return None
 
 
-def _forget(value: Value) -> None:
-    pass
+def _joined(columns: Sequence[tuple[Decode, str | None]]) -> list[Decode]:
+    """The decoders, those of neighbours that `struct` can read at once as one."""
+    found: list[Decode] = []
+    for plain, group in itertools.groupby(columns, lambda column: column[1] is None):
+        several = list(group)
+        if plain or len(several) == 1:
+            found += [decode for decode, _ in several]
+        else:
+            found.append(_at_once(Struct("<" + "".join(letter or "" for _, letter in several))))
+    return found
+
+
+def _at_once(form: Struct) -> Decode:
+    read, size = form.unpack_from, form.size
+
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
+        values.extend(read(data, at))
+        return at + size
+
+    return decode
 
 
 def _ends_early() -> NotUnderstood:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address
 
-from replicator.engines.mysql.rowimage import Append, Decode
+from replicator.engines.mysql.rowimage import Decode
 from replicator.model.values import Value
 
 _KEPT = 4_096
@@ -21,20 +21,20 @@ def prefixed(size: int, value_of: Callable[[bytes], Value]) -> Decode:
     if size == 1:
         return _short(value_of)
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         start = at + size
         end = start + int.from_bytes(data[at:start], "little")
-        append(value_of(data[start:end]))
+        values.append(value_of(data[start:end]))
         return end
 
     return decode
 
 
 def _short(value_of: Callable[[bytes], Value]) -> Decode:
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         start = at + 1
         end = start + data[at]
-        append(value_of(data[start:end]))
+        values.append(value_of(data[start:end]))
         return end
 
     return decode
@@ -55,9 +55,9 @@ def enum(size: int, labels: Sequence[str]) -> Decode:
     """The number of a label, from 1; 0 is the empty string that stands for a wrong value."""
     every = ("", *labels)
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         end = at + size
-        append(every[int.from_bytes(data[at:end], "little")])
+        values.append(every[int.from_bytes(data[at:end], "little")])
         return end
 
     return decode
@@ -83,9 +83,9 @@ def label_set(size: int, labels: Sequence[str]) -> Decode:
     """A bit for each member that is there."""
     sets = _Sets(labels)
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         end = at + size
-        append(sets[int.from_bytes(data[at:end], "little")])
+        values.append(sets[int.from_bytes(data[at:end], "little")])
         return end
 
     return decode

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date as Day
 
-from replicator.engines.mysql.rowimage import Append, Decode
+from replicator.engines.mysql.rowimage import Decode
+from replicator.model.values import Value
 
 _KEPT = 20_000
 _EPOCH = Day(1970, 1, 1).toordinal()
@@ -62,10 +63,10 @@ _days_since_1970 = _Kept(lambda days: Day.fromordinal(_EPOCH + days).isoformat()
 _seconds = _Kept(lambda second: f" {_time_text(second // 3600, second // 60 % 60, second % 60)}")
 
 
-def date(data: bytes, at: int, append: Append) -> int:
+def date(data: bytes, at: int, values: list[Value]) -> int:
     """Three bytes, little-endian: 15 bits of years, 4 of months, 5 of days."""
     end = at + 3
-    append(_dates[int.from_bytes(data[at:end], "little")])
+    values.append(_dates[int.from_bytes(data[at:end], "little")])
     return end
 
 
@@ -88,22 +89,22 @@ def datetime(digits: int) -> Decode:
     """Five bytes, big-endian: a bit that is 1, 17 bits of year * 13 + month, 5 of days, 17 of time; the fraction."""
     size = _fraction_size(digits)
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         start = at + 5
         packed = int.from_bytes(data[at:start], "big") - 0x80_0000_0000
         if packed < 0:
             raise ValueError("a date before all dates")
         end = start + size
         fraction = fraction_text(int.from_bytes(data[start:end], "big"), size)
-        append(_days[packed >> 17] + _clocks[packed & 0x1FFFF] + fraction)
+        values.append(_days[packed >> 17] + _clocks[packed & 0x1FFFF] + fraction)
         return end
 
-    def whole(data: bytes, at: int, append: Append) -> int:
+    def whole(data: bytes, at: int, values: list[Value]) -> int:
         end = at + 5
         packed = int.from_bytes(data[at:end], "big") - 0x80_0000_0000
         if packed < 0:
             raise ValueError("a date before all dates")
-        append(_days[packed >> 17] + _clocks[packed & 0x1FFFF])
+        values.append(_days[packed >> 17] + _clocks[packed & 0x1FFFF])
         return end
 
     return decode if size else whole
@@ -117,12 +118,12 @@ def timestamp(digits: int, *, unsigned: bool) -> Decode:
     size = _fraction_size(digits)
     limit = 1 << 32 if unsigned else _SIGNED_END
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         start = at + 4
         end = start + size
         seconds = int.from_bytes(data[at:start], "big")
         fraction = int.from_bytes(data[start:end], "big")
-        append(_instant(seconds, fraction_text(fraction, size), limit))
+        values.append(_instant(seconds, fraction_text(fraction, size), limit))
         return end
 
     return decode
@@ -144,35 +145,35 @@ def time(digits: int) -> Decode:
     middle = 0x80_0000 << width
     below = (1 << width) - 1
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         end = at + 3 + size
         packed = int.from_bytes(data[at:end], "big") - middle
         minus = "-" if packed < 0 else ""
         packed = abs(packed)
         whole = packed >> width
         clock = _time_text(whole >> 12, whole >> 6 & 63, whole & 63, 838)
-        append(f"{minus}{clock}{fraction_text(packed & below, size)}")
+        values.append(f"{minus}{clock}{fraction_text(packed & below, size)}")
         return end
 
     return decode
 
 
-def old_time(data: bytes, at: int, append: Append) -> int:
+def old_time(data: bytes, at: int, values: list[Value]) -> int:
     """The form of before 5.6: hours, minutes and seconds as one decimal number in three bytes."""
     end = at + 3
     number = int.from_bytes(data[at:end], "little", signed=True)
     minus = "-" if number < 0 else ""
     rest, second = divmod(abs(number), 100)
-    append(f"{minus}{_time_text(rest // 100, rest % 100, second, 838)}")
+    values.append(f"{minus}{_time_text(rest // 100, rest % 100, second, 838)}")
     return end
 
 
-def old_datetime(data: bytes, at: int, append: Append) -> int:
+def old_datetime(data: bytes, at: int, values: list[Value]) -> int:
     """The form of before 5.6: all digits as one decimal number in eight bytes."""
     end = at + 8
     days, clock = divmod(int.from_bytes(data[at:end], "little"), 10**6)
     date = _date_text(days // 10_000, days // 100 % 100, days % 100)
-    append(f"{date} {_time_text(clock // 10_000, clock // 100 % 100, clock % 100)}")
+    values.append(f"{date} {_time_text(clock // 10_000, clock // 100 % 100, clock % 100)}")
     return end
 
 
@@ -180,9 +181,9 @@ def old_timestamp(*, unsigned: bool) -> Decode:
     """The form of before 5.6: seconds since 1970 in four bytes, little-endian."""
     limit = 1 << 32 if unsigned else _SIGNED_END
 
-    def decode(data: bytes, at: int, append: Append) -> int:
+    def decode(data: bytes, at: int, values: list[Value]) -> int:
         end = at + 4
-        append(_instant(int.from_bytes(data[at:end], "little"), "", limit))
+        values.append(_instant(int.from_bytes(data[at:end], "little"), "", limit))
         return end
 
     return decode

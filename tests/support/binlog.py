@@ -39,23 +39,21 @@ def session(server: Server, database: str | None = None) -> Any:
     return connection
 
 
-def end(server: Server) -> Place:
-    """Where the log ends now."""
-    connection = session(server)
-    try:
-        with connection.cursor() as cursor:
-            try:
-                cursor.execute("SHOW BINARY LOG STATUS")
-            except pymysql.err.Error:
-                cursor.execute("SHOW MASTER STATUS")
-            file, position = cursor.fetchone()[:2]
-            return Place(file.decode(), int(position))
-    finally:
-        connection.close()
+def end(connection: Any) -> Place:
+    """Where the log ends now, asked on a connection of `session`."""
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute("SHOW BINARY LOG STATUS")
+        except pymysql.err.Error:
+            cursor.execute("SHOW MASTER STATUS")
+        file, position = cursor.fetchone()[:2]
+        return Place(file.decode(), int(position))
 
 
 def events(server: Server, start: Place, stop: Place) -> list[Event]:
     """The events of the log between two places; with checksums or without, as the log was written."""
+    if start == stop:
+        return []
     connection = session(server)
     found = []
     try:

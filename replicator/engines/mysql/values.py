@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from replicator.engines.mysql import numerals, strings
+from replicator.engines.mysql.charsets import decoder
 from replicator.model.datatypes import (
     Bits,
     Bytes,
@@ -29,15 +30,27 @@ from replicator.model.datatypes import (
 from replicator.model.schema import Column
 from replicator.model.values import Value
 
+_CONVERTED = frozenset(["utf8mb4", "utf8mb3", "utf8", "ascii", "latin1", ""])
+"""Character sets of whose text the server loses nothing."""
+
 FromText = Callable[[bytes], Value]
 
 
 def expression(column: Column, quoted: str) -> str:
     """What to select for a column, whose quoted name is given.
 
-    The plain text of a FLOAT is rounded to six digits, and that of FLOAT(m, d) and DOUBLE(m, d) to `d` decimals.
+    The plain text of a FLOAT is rounded to six digits, and that of FLOAT(m, d) and DOUBLE(m, d) to `d` decimals. The
+    server converts what is no character in Unicode to a question mark: text is taken as the bytes that it is.
     """
-    return f"{quoted} * 1e0" if isinstance(column.type, Float) else quoted
+    if isinstance(column.type, Float):
+        return f"{quoted} * 1e0"
+    return f"CAST({quoted} AS BINARY)" if _charset(column) else quoted
+
+
+def _charset(column: Column) -> str | None:
+    """The character set whose text we decode ourselves."""
+    charset = column.native.rpartition("|")[2]
+    return None if charset in _CONVERTED or not isinstance(column.type, Text) else charset
 
 
 def from_text(column: Column) -> FromText:
@@ -62,6 +75,8 @@ def from_text(column: Column) -> FromText:
             return strings.vector
         case Spatial():
             return strings.geometry
+        case Text() if charset := _charset(column):
+            return decoder(charset)
         case Text() | Date() | Enum() | LabelSet() | Json() | Textual() | Uuid():
             return bytes.decode
     raise ValueError(f"column {column.name} is of no type that a MySQL or MariaDB has")

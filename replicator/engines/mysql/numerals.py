@@ -13,6 +13,7 @@ from replicator.engines.mysql.rowimage import Decode
 from replicator.model.values import Value
 
 _KEPT = 65_536
+_LEAST_NORMAL = 2.0**-126
 _FLOAT = Struct("<f")
 _DOUBLE = Struct("<d")
 
@@ -74,7 +75,8 @@ class _Shortest(dict[bytes, float]):
 
 
 def _shortest(value: float, raw: bytes) -> float:
-    for digits in range(6, 9):
+    # Six digits are never too many, but for numbers so small that they have fewer bits.
+    for digits in range(6 if abs(value) >= _LEAST_NORMAL else 1, 9):
         short = float(f"{value:.{digits}g}")
         try:
             if _FLOAT.pack(short) == raw:

@@ -238,10 +238,11 @@ def _shape(kind: int, metas: _Bytes, table: str) -> tuple[Code, int]:
         rest, whole = metas.take(2)
         return code, whole * 8 + rest
     if code is Code.TYPED_ARRAY:
-        element, _ = _shape(metas.byte(), metas, table)
-        return code, element
-    if code in (Code.DECIMAL, Code.ENUM, Code.SET):
-        raise NotUnderstood(f"{table}: type {kind} of a column in the log is of before MySQL 5.0")
+        element = metas.byte()
+        if element != code:
+            return code, _shape(element, metas, table)[0]
+    if code in (Code.DECIMAL, Code.ENUM, Code.SET, Code.TYPED_ARRAY):  # which come in no log of these servers
+        raise NotUnderstood(f"{table}: type {kind} of a column in the log is not understood")
     return code, 0
 
 

@@ -53,9 +53,9 @@ def _big5(code: bytes) -> str:
 
 def _of_users(code: bytes) -> str | None:
     """A character for users' own: ten rows of two bytes, and as many of three behind them."""
-    row, cell = code[-2] - 0xF5, code[-1] - 0xA1
-    if len(code) == 1 or row < 0:
+    if len(code) == 1 or code[-2] < 0xF5:
         return None
+    row, cell = code[-2] - 0xF5, code[-1] - 0xA1
     return chr(0xE000 + (len(code) - 2) * 10 * _ROW + row * _ROW + cell)
 
 

@@ -113,7 +113,7 @@ def datetime(digits: int) -> Decode:
 def timestamp(digits: int, *, unsigned: bool) -> Decode:
     """Seconds since 1970 in four bytes, big-endian, and the fraction. `unsigned`: up to the year 2106 (MariaDB 11.5).
 
-    0 is no instant but the zero date: the least that can be stored is one second later.
+    0 is no instant but the zero date: the least that can be stored is one second later, on MariaDB a microsecond.
     """
     size = _fraction_size(digits)
     limit = 1 << 32 if unsigned else _SIGNED_END

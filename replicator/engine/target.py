@@ -171,6 +171,11 @@ class Target(Protocol):
         """Can it be written, and is it ours? Touches nothing."""
         ...
 
+    def same_as(self, identity: str) -> bool:
+        """Is this the database that calls itself so as a source (`CopySource.identity`)? Only after `look` or
+        `findings`."""
+        ...
+
     def open(self, name: str) -> None:
         """Connect for writing, as the runner of stream `name`. Makes what the engine needs (the SQLite file)."""
         ...

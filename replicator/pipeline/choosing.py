@@ -45,6 +45,8 @@ def choose(
     source: CopySource, target: Target, places: Places, options: Options, known: StreamState | None, ready: Ready
 ) -> Choice:
     """Touches nothing. Raises Refused and SchemaChanged for what would be wrong to go on from."""
+    if target.same_as(source.identity()):
+        raise Refused("SOURCE and TARGET are the same database", remedy="name another database as TARGET")
     catalog = source.catalog
     listing = catalog.tables(options.selection, options.policies)
     landing = options.selection.land((t.name for t in listing.tables), catalog.default_schema, places)

@@ -32,6 +32,8 @@ class Plan:
         self.stored = (*table.names, *extra)
         """The columns of a row as it is written; a row's digest stands last, in its key too."""
         self.matched = table.key or self.stored
+        self._every = tuple(range(len(self.stored)))
+        self._every_but_key = tuple(i for i in self._every if i not in self.key_at)
         self._dialect = dialect
         self.storages = [storage(column, dict(followed.policies.get(column.name, {}))) for column in table.columns]
         encoders: list[Encode | None] = [stored.encode for stored in self.storages]
@@ -57,7 +59,10 @@ class Plan:
 
     def assigned(self, row: EncodedRow, moves: bool) -> tuple[int, ...]:
         """Which columns an update sets: those that came, and the key's own only where the key changes."""
-        skip = () if moves or not self.table.key else self.key_at
+        whole = moves or not self.table.key
+        if MISSING not in row:
+            return self._every if whole else self._every_but_key
+        skip = () if whole else self.key_at
         return tuple(i for i, value in enumerate(row) if value is not MISSING and i not in skip)
 
     def encode_rows(self, rows: list[Row]) -> Sequence[EncodedRow]:

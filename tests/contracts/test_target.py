@@ -21,6 +21,7 @@ def test_before_it_is_opened_nothing_is_made(landing: TargetUnderTest) -> None:
         assert [f for f in target.findings() if f.level == "refuse"] == []
         if target.look():
             assert target.ledger.names() == []
+        assert not target.same_as("{}")
         assert not target.held("s")
     assert landing.inventory() == before
 

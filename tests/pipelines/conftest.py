@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.databases import PostgresDatabase
 from tests.support.pair import Pair
+from tests.support.postgres_pair import PostgresPair
 from tests.support.servers import Server
 
 
@@ -16,6 +17,22 @@ from tests.support.servers import Server
 def pair(database: PostgresDatabase, tmp_path: Path) -> Iterator[Pair]:
     """A fresh database on each PostgreSQL, and a file that is not there yet."""
     with Pair(database, tmp_path / "copy.db") as made:
+        yield made
+
+
+@pytest.fixture(params=["15 to 18", "18 to 15"])
+def across(request: pytest.FixtureRequest, postgres15: Server, postgres18: Server) -> Iterator[PostgresPair]:
+    """PostgreSQL to PostgreSQL, from the older to the newer and back."""
+    source, target = (postgres15, postgres18) if request.param == "15 to 18" else (postgres18, postgres15)
+    with PostgresDatabase(source) as database, PostgresDatabase(target) as copy, PostgresPair(database, copy) as made:
+        yield made
+
+
+@pytest.fixture
+def pg_pair(postgres18: Server) -> Iterator[PostgresPair]:
+    """PostgreSQL to PostgreSQL, two databases of one server."""
+    one, two = PostgresDatabase(postgres18), PostgresDatabase(postgres18)
+    with one as database, two as copy, PostgresPair(database, copy) as made:
         yield made
 
 

@@ -213,6 +213,16 @@ def time(zoned: bool, precision: int | None) -> Encode:
     return encode
 
 
+_NEARLY_INFINITE = ("P178956970Y7M2147483647DT2562047788H", "P-178956970Y-8M-2147483648DT-2562047788H")
+
+
+def finite(value: Value) -> Value:
+    """Since version 17 the greatest and the least interval of before are read as infinity."""
+    if any(text in _text(value) for text in _NEARLY_INFINITE):
+        raise ValueError("an interval that this target would read as infinity")
+    return value
+
+
 def duration(precision: int | None, *, of_a_day: bool) -> Encode:
     """Hours, minutes and seconds as an interval; `of_a_day`: as a time of day, where it is one."""
 

@@ -13,7 +13,7 @@ from replicator.sql.applier import Violation
 
 LOCK_TIMEOUT = "55P03"
 _MEETS_ANOTHER_ROW = {"23505", "23P01"}
-_OF_THE_ROW = ("22", "23", "P0", "54", "44")
+_OF_THE_ROW = ("0A", "22", "23", "P0", "54", "44")
 _SILENT = ("22", "P0")
 _NO_SPACE = {"53100": "target out of space", "53200": "target out of memory"}
 

@@ -31,6 +31,10 @@ SETTINGS = {
     "lc_monetary": "'C'",
     "xmloption": "content",
     "jit": "off",
+    # A row is found by its key through an index, whatever the statistics of a table that is being filled say.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": f"'{IDLE_LIMIT_S}s'",
 }
@@ -40,6 +44,8 @@ FOR_US = "session_replication_role = replica"
 
 class TargetSession(Session):
     """`writes`: its transactions may write. `as_replica`: the right to `FOR_US` is there."""
+
+    driver: psycopg2.extensions.connection
 
     def __init__(self, where: Endpoint, *, writes: bool) -> None:
         self.as_replica = False
@@ -66,7 +72,7 @@ class TargetSession(Session):
         patience = LOCK_PATIENCE_S if self.patience_s else 1
         set_local = [f"SET LOCAL {name} = {value}" for name, value in SETTINGS.items()]
         set_local.append(f"SET LOCAL lock_timeout = '{patience}s'")
-        if (connection.dialect.server_version_info or (0,)) >= (17,):
+        if self.version >= 17:
             set_local.append("SET LOCAL transaction_timeout = 0")
         if self.as_replica:
             set_local.append(f"SET LOCAL {FOR_US}")
@@ -85,6 +91,10 @@ class TargetSession(Session):
             finally:
                 transaction.rollback()
         return True
+
+    @property
+    def version(self) -> int:
+        return int(self.driver.server_version) // 10000
 
     @contextmanager
     def reading(self) -> Iterator[None]:

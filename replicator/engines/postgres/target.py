@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import psycopg2
 import sqlalchemy as sa
@@ -40,6 +41,16 @@ class PostgresTarget:
     def findings(self) -> list[Finding]:
         session = self._session or self._attach(writes=False)
         return targetchecks.findings(session)
+
+    def same_as(self, identity: str) -> bool:
+        """A server has many names: it is told by its own number."""
+        assert self._session is not None
+        with self._session.reading():
+            ((system, database),) = self._session.execute(
+                "SELECT system_identifier::text, current_database() FROM pg_catalog.pg_control_system()"
+            ).fetchall()
+        other = json.loads(identity)
+        return (other.get("system"), other.get("database")) == (system, database)
 
     def open(self, name: str) -> None:
         """The runner's connection: waits for the lock of stream `name`, which ends with the connection."""

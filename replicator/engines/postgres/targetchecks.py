@@ -27,10 +27,10 @@ def findings(session: TargetSession) -> list[Finding]:
 
 def _server(session: TargetSession) -> Iterator[Finding]:
     with session.transaction():
-        ((version, standby, encoding),) = session.execute(
-            "SELECT current_setting('server_version_num')::int / 10000, pg_catalog.pg_is_in_recovery(), "
-            "current_setting('server_encoding')"
+        ((standby, encoding),) = session.execute(
+            "SELECT pg_catalog.pg_is_in_recovery(), current_setting('server_encoding')"
         ).fetchall()
+    version = session.version
     if version < OLDEST:
         yield Finding("refuse", f"the target is PostgreSQL {version}; {OLDEST} or newer is needed", "upgrade it")
     elif version > NEWEST:

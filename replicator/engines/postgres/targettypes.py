@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import psycopg2.errors
+
+from replicator.engines.postgres import encoders
 from replicator.engines.postgres.catalog import types_of
 from replicator.engines.postgres.session import TargetSession
 from replicator.engines.postgres.storage import Form, Native, by_policy, form, native, precise
 from replicator.engines.postgres.types import MONEY, PgType, canonical
-from replicator.model.datatypes import Array, DataType, Textual
+from replicator.model.datatypes import Array, DataType, Interval, Textual
 from replicator.model.schema import Column
 from replicator.sql.ddl import Storage
 
@@ -28,6 +31,7 @@ class TargetTypes:
         self._found: dict[str, int | None] = {}
         self._types: dict[int, PgType] = {}
         self._geometry: list[str | None] = []
+        self._xml: list[bool] = []
 
     def storage(self, column: Column, policies: dict[str, str]) -> Storage:
         return self.form(column, policies).storage()
@@ -48,7 +52,10 @@ class TargetTypes:
         """The column's own type, where the target has it."""
         kind = precise(column.type, own.modifier)
         if own.built_in or column.native_name in _MONEYS:
-            return Form(column.native_name, kind)
+            if _innermost(kind) == Textual("xml") and not self._reads_xml():
+                return None
+            infinite = _innermost(kind) == Interval() and self._session.version >= 17
+            return Form(column.native_name, kind, encoders.finite if infinite else None)
         if _nameless(column.type):
             return None  # whether a composite type of that name has the same attributes, nobody has looked
         oid = self._oid(column.native_name)
@@ -57,6 +64,8 @@ class TargetTypes:
         return Form(column.native_name, kind)
 
     def _built_in(self, name: str) -> bool:
+        if name == "xml":
+            return self._reads_xml()
         return (self._oid(f'pg_catalog."{name}"') is not None) if name.isidentifier() else False
 
     def _oid(self, name: str) -> int | None:
@@ -69,6 +78,19 @@ class TargetTypes:
             found = self._ask(_POSTGIS, ())
             self._geometry.append(found[0][0] if found else None)
         return self._geometry[0]
+
+    def _reads_xml(self) -> bool:
+        """Not every server is built with libxml: the type is then there, and takes nothing."""
+        if not self._xml:
+            with self._session.reading():
+                self._session.execute("SAVEPOINT trial")
+                try:
+                    self._session.execute("SELECT '<a/>'::xml")
+                    self._xml.append(True)
+                except psycopg2.errors.FeatureNotSupported:
+                    self._xml.append(False)
+                self._session.execute("ROLLBACK TO SAVEPOINT trial")
+        return self._xml[0]
 
     def all(self, oids: Iterable[int]) -> dict[int, PgType]:
         """These types and all that they are made of."""
@@ -89,8 +111,11 @@ class TargetTypes:
         return found
 
 
+def _innermost(kind: DataType) -> DataType:
+    return _innermost(kind.element) if isinstance(kind, Array) else kind
+
+
 def _nameless(kind: DataType) -> bool:
     """Is it, or is it made of, a type that only its text tells of?"""
-    if isinstance(kind, Array):
-        return _nameless(kind.element)
-    return isinstance(kind, Textual) and "." in kind.name
+    inner = _innermost(kind)
+    return isinstance(inner, Textual) and "." in inner.name

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 from replicator.engines.postgres.failures import NotByUpdate, told
@@ -25,7 +24,8 @@ from replicator.sql.statements import text_literal
 
 BY_LITERAL = 4
 """So many rows go into one INSERT of literals; more are copied, which takes a round trip more."""
-_SPECIAL = re.compile(r"[\\\t\n\r]")
+_IN_COPY = re.compile(r"[\\\t\n\r]")
+_IN_ARRAYS = re.compile(r'[\\"]')
 _COPY_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _ARRAY_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
 _COLUMNS = """
@@ -265,33 +265,37 @@ def literal(value: Value) -> str:
     return "NULL" if value is None else text_literal(text_of(value))
 
 
-def _array(values: Iterable[Value]) -> str:
-    quoted = ("NULL" if v is None else '"' + text_of(v).translate(_ARRAY_ESCAPES) + '"' for v in values)
-    return text_literal("{" + ",".join(quoted) + "}") + "::text[]"
-
-
-def _hex(values: Iterable[bytes]) -> Iterator[str]:
-    return ("\\\\x" + value.hex() for value in values)
-
-
-_COPIED: dict[frozenset[type], Callable[[Iterable[Any]], Iterable[str]]] = {
-    frozenset((int,)): lambda column: map(str, column),
-    frozenset((float,)): lambda column: map(repr, column),
-    frozenset((bool,)): lambda column: map({True: "t", False: "f"}.__getitem__, column),
-    frozenset((bytes,)): _hex,
-    frozenset((type(None),)): lambda column: repeat("\\N", len(list(column))),
+_RENDER: dict[type, Callable[[Iterable[Any]], Iterable[str]]] = {
+    int: lambda column: map(str, column),
+    float: lambda column: map(repr, column),
+    bool: lambda column: map({True: "t", False: "f"}.__getitem__, column),
 }
+"""A whole column of one kind at once, of texts that need no quotes anywhere."""
+
+
+def _array(column: Sequence[Value]) -> str:
+    """A literal of type text[]."""
+    kinds = set(map(type, column))
+    if len(kinds) == 1 and (render := _RENDER.get(*kinds)) is not None:
+        return "'{" + ",".join(render(column)) + "}'::text[]"
+    if kinds == {str} and _IN_ARRAYS.search("\0".join(column)) is None:  # type: ignore[arg-type]
+        body = '"' + '","'.join(column) + '"'  # type: ignore[arg-type]
+    else:
+        body = ",".join(
+            "NULL" if value is None else '"' + text_of(value).translate(_ARRAY_ESCAPES) + '"' for value in column
+        )
+    return text_literal("{" + body + "}") + "::text[]"
 
 
 def _copied(column: Sequence[Any]) -> Iterable[str]:
     """A column's fields in COPY's text format, by what is in it."""
-    kinds = frozenset(map(type, column))
-    if (render := _COPIED.get(kinds)) is not None:
-        return render(column)
-    if kinds == {str}:
-        if _SPECIAL.search("\0".join(column)) is None:
-            return column
-        return [value.translate(_COPY_ESCAPES) for value in column]
+    kinds = set(map(type, column))
+    if len(kinds) == 1:
+        if (render := _RENDER.get(*kinds)) is not None:
+            return render(column)
+        if kinds == {str}:
+            plain = _IN_COPY.search("\0".join(column)) is None
+            return column if plain else [value.translate(_COPY_ESCAPES) for value in column]
     return ["\\N" if value is None else text_of(value).translate(_COPY_ESCAPES) for value in column]
 
 

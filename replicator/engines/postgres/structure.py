@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -24,10 +25,21 @@ from replicator.sql.statements import text_literal
 AT_ONCE = 100
 """A transaction locks every table that it makes, and all sessions share the room for locks."""
 _THERE = """
-SELECT n.nspname, c.relname, obj_description(c.oid, 'pg_class') FROM pg_class c
+SELECT n.nspname, c.relname, obj_description(c.oid, 'pg_class'),
+       has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN unnest(%s::text[], %s::text[]) w (schema, name) ON w.schema = n.nspname AND w.name = c.relname
 """
+
+
+@dataclass(frozen=True)
+class _Table:
+    """`readable`: by this role, every row. What cannot be read may have rows."""
+
+    comment: str | None
+    readable: bool
+
+
 Standing = Literal["absent", "empty", "filled"]
 
 
@@ -51,12 +63,12 @@ class PostgresStructure:
         absent = {followed.target.schema for followed in tables if followed.target not in there}
         return [*found, *landing.schemas(self._session, absent)]
 
-    def _there(self, tables: Sequence[Followed]) -> dict[Name, str | None]:
-        """What has the name of a target table, each with its comment."""
+    def _there(self, tables: Sequence[Followed]) -> dict[Name, _Table]:
+        """What has the name of a target table."""
         schemas = [followed.target.schema for followed in tables]
         names = [followed.target.name for followed in tables]
         found = self._session.execute(_THERE, (schemas, names)).fetchall()
-        return {Name(schema, name): comment for schema, name, comment in found}
+        return {Name(schema, name): _Table(*rest) for schema, name, *rest in found}
 
     def survey(self, tables: Sequence[Followed]) -> dict[Name, Standing]:
         found: dict[Name, Standing] = {}
@@ -66,6 +78,9 @@ class PostgresStructure:
                 for followed in some:
                     if followed.target not in there:
                         found[followed.table.name] = "absent"
+                        continue
+                    if not there[followed.target].readable:
+                        found[followed.table.name] = "filled"
                         continue
                     row = self._run(DIALECT.any_row(followed.target)).fetchone()
                     found[followed.table.name] = "empty" if row is None else "filled"
@@ -84,11 +99,11 @@ class PostgresStructure:
                 for followed in some:
                     self._make(followed, there, followed.table.name in remade)
 
-    def _make(self, followed: Followed, there: Mapping[Name, str | None], remake: bool) -> None:
+    def _make(self, followed: Followed, there: Mapping[Name, _Table], remake: bool) -> None:
         statement = self._ddl.create(followed)
         comment = f"made by replicator: {_short(statement)}"
         stands = followed.target in there
-        if stands and followed.made and (remake or there[followed.target] != comment):
+        if stands and followed.made and (remake or there[followed.target].comment != comment):
             self._run(DIALECT.drop(followed.target))
             stands = False
         if not stands:

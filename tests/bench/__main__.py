@@ -1,4 +1,5 @@
-"""Measures PostgreSQL to SQLite: the log alone, decoded, applied, and the copy; latency and memory."""
+"""Measures PostgreSQL to SQLite: the log alone, decoded, applied, and the copy; latency and memory. Then other
+pairs."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ from replicator.pipeline.options import End, Options
 from replicator.pipeline.progress import Report
 from replicator.pipeline.stop import Stop
 from replicator.pipeline.sync import READ, Sync
+from tests.bench import pairs
 from tests.bench.workload import TABLE, fill
 from tests.support.databases import PostgresDatabase
 from tests.support.servers import private_postgres
@@ -173,5 +175,13 @@ def run_to_null(command: list[str]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--only", choices=["sqlite", "pairs"], help="PostgreSQL to SQLite alone, or the other pairs.")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        Bench(parser.parse_args().rows, Path(scratch)).run()
+        bench = Bench(given.rows, Path(scratch))
+        if given.only != "pairs":
+            bench.run()
+        if given.only != "sqlite":
+            pairs.postgres(given.rows, bench.say)
+            for engine in ("mysql", "mariadb"):
+                pairs.binlog(engine, given.rows, Path(scratch), bench.say)

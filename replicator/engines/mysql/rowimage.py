@@ -30,6 +30,9 @@ VERSION_1 = frozenset([23, 24, 25])
 PARTIAL_UPDATE = 39
 END_OF_STATEMENT = 0x01
 
+_PLANS = 256
+"""How many combinations of NULLs have a way of their own to be read, for each form of a row."""
+
 BROKEN = (ValueError, IndexError, KeyError, OverflowError, struct.error)
 """What a decoder raises on bytes that are no value of its type; UnicodeDecodeError is a ValueError."""
 
@@ -190,43 +193,50 @@ class _Image:
         self.there = [number for number in range(len(decoders)) if present[number >> 3] >> (number & 7) & 1]
         self._bitmap = (len(self.there) + 7) // 8
         self._mask = (1 << len(self.there)) - 1
-        self._decoders = _joined([(decoders[number], letters[number]) for number in self.there])
-        self._steps = [(1 << bit, decoders[number], number in wanted) for bit, number in enumerate(self.there)]
-        # Where MISSING stands in the tuple, from the front.
-        self._gaps = [at for at, number in enumerate(wanted) if number not in self.there]
-        self.read = self._with_gaps if self._gaps else self._whole
+        bits = {number: 1 << bit for bit, number in enumerate(self.there)}
+        kept = frozenset(wanted)
+        # Its bit, 0 where it is not there; its decoder and what `struct` reads instead; whether it becomes a value.
+        self._steps = [
+            (bits.get(number, 0), decode, letters[number], number in kept)
+            for number, decode in enumerate(decoders)
+            if number in bits or number in kept
+        ]
+        self._plans: dict[int, list[Decode]] = {}
 
-    def _whole(self, body: bytes, at: int) -> tuple[Row, int]:
+    def read(self, body: bytes, at: int) -> tuple[Row, int]:
+        """The row that begins at `at`, and where it ends."""
         start = at
         at += self._bitmap
         nulls = int.from_bytes(body[start:at], "little") & self._mask
         values: list[Value] = []
-        if nulls:
-            for bit, decode, wanted in self._steps:
-                if not nulls & bit:
-                    at = decode(body, at, values)
-                elif wanted:
-                    values.append(None)
-        else:
-            for decode in self._decoders:
-                at = decode(body, at, values)
+        for decode in self._plans.get(nulls) or self._plan(nulls):
+            at = decode(body, at, values)
         if at > len(body):
             raise IndexError
         return tuple(values), at
 
-    def _with_gaps(self, body: bytes, at: int) -> tuple[Row, int]:
-        row, at = self._whole(body, at)
-        values = list(row)
-        for gap in self._gaps:
-            values.insert(gap, MISSING)
-        return tuple(values), at
+    def _plan(self, nulls: int) -> list[Decode]:
+        """What reads a row with these columns NULL; kept for the first of these forms."""
+        columns: list[tuple[Decode, str | None]] = []
+        for bit, decode, letter, wanted in self._steps:
+            if not bit:
+                columns.append((_missing, None))
+            elif not nulls & bit:
+                columns.append((decode, letter))
+            elif wanted:
+                columns.append((_null, None))
+        if len(self._plans) >= _PLANS:
+            return [decode for decode, _ in columns]
+        plan = self._plans[nulls] = _joined(columns)
+        return plan
 
     def broken(self, body: bytes, at: int) -> int | None:
         """Which column of the row at `at` cannot be read, None where the event ends before it."""
         start = at
         at += self._bitmap
         nulls = int.from_bytes(body[start:at], "little")
-        for number, (bit, decode, _) in zip(self.there, self._steps, strict=True):
+        there = [(bit, decode) for bit, decode, _, _ in self._steps if bit]
+        for number, (bit, decode) in zip(self.there, there, strict=True):
             if nulls & bit:
                 continue
             try:
@@ -234,6 +244,16 @@ class _Image:
             except BROKEN:
                 return number if at < len(body) else None
         return None
+
+
+def _null(body: bytes, at: int, values: list[Value]) -> int:
+    values.append(None)
+    return at
+
+
+def _missing(body: bytes, at: int, values: list[Value]) -> int:
+    values.append(MISSING)
+    return at
 
 
 def _joined(columns: Sequence[tuple[Decode, str | None]]) -> list[Decode]:

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from replicator.engine import Objects, Policies
+from replicator.engine import Objects
 from replicator.errors import UsageError
 from replicator.model.options import TableOptions, Wishes
-from replicator.model.schema import Name
+from replicator.model.policies import ColumnPolicies, Pattern
 from replicator.model.selection import Selection
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -31,8 +31,8 @@ class _TableOptions(_Strict):
 
 
 class Config(_Strict):
-    """`tables`, `exclude` and `map` as in `Selection`. `columns`: policies by `schema.table.column`. `insert_only` and
-    `table_options` as in `Wishes`."""
+    """`tables`, `exclude` and `map` as in `Selection`. `columns`: policies by `schema.table.column`, or a pattern.
+    `insert_only` and `table_options` as in `Wishes`."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] = "default"
     source: SecretStr | None = None
@@ -64,13 +64,13 @@ class Config(_Strict):
     def objects(self) -> Objects:
         return Objects(self.publication, self.slot)
 
-    def policies(self, known: Mapping[str, frozenset[str]]) -> Policies:
+    def policies(self, known: Mapping[str, frozenset[str]]) -> ColumnPolicies:
         """The column policies by table. `known`: the policies of the target's engine. Raises UsageError."""
-        found: dict[Name, dict[str, dict[str, str]]] = {}
+        found: list[Pattern] = []
         for path, chosen in self.columns.items():
             parts = path.split(".")
             if len(parts) != 3:
-                raise UsageError(f'[columns."{path}"]: a column is named schema.table.column')
+                raise UsageError(f'[columns."{path}"]: a column is named schema.table.column, with * in any of them')
             for policy, word in chosen.items():
                 if word not in known.get(policy, ()):
                     options = ", ".join(f'{name} = "{w}"' for name, words in known.items() for w in sorted(words))
@@ -78,8 +78,8 @@ class Config(_Strict):
                         f'[columns."{path}"]: {policy} = "{word}" is not known',
                         remedy=f"this target has: {options or 'no policies'}",
                     )
-            found.setdefault(Name(parts[0], parts[1]), {})[parts[2]] = dict(chosen)
-        return found
+            found.append(Pattern((parts[0], parts[1], parts[2]), dict(chosen)))
+        return ColumnPolicies(found)
 
 
 def load(file: Path | None, given: Mapping[str, Any], ends: Sequence[str] = ("source", "target")) -> Config:

@@ -13,6 +13,7 @@ from typing import Literal
 from replicator.engine import CopySource, Finding, Target
 from replicator.errors import Refused, SchemaChanged
 from replicator.model.options import TableOptions
+from replicator.model.policies import ColumnPolicies, concrete
 from replicator.model.position import NEVER
 from replicator.model.saved import save_shape
 from replicator.model.schema import Name, Table
@@ -63,7 +64,7 @@ def choose(
                 Followed(
                     table,
                     landing[table.name],
-                    policies=options.policies.get(table.name, {}),
+                    policies=concrete(options.policies.get(table.name, {}), table.names),
                     options=options.wishes.of(table.name, catalog.default_schema),
                 ),
                 kept.get(table.name),
@@ -126,6 +127,8 @@ def _idle(options: Options, default_schema: str, tables: Sequence[Table]) -> lis
     columns = {table.name: table.names for table in tables}
     excluded = [name for name in options.policies if matches(options.selection.exclude, name, default_schema)]
     named = options.wishes.idle(list(columns), default_schema)
+    if isinstance(options.policies, ColumnPolicies):
+        named += options.policies.idle(columns)
     named += [
         f"{name}.{column}"
         for name, chosen in options.policies.items()

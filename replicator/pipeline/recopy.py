@@ -13,6 +13,7 @@ from dataclasses import replace
 from replicator.engine import Finding, Objects, Source, Target
 from replicator.errors import PositionLost, Refused, Unfinished
 from replicator.model.options import Wishes
+from replicator.model.policies import concrete
 from replicator.model.schema import Name
 from replicator.model.selection import Exactly, matches
 from replicator.model.stream import Followed, StreamState
@@ -101,7 +102,11 @@ class Recopy(Sync):
         if self._options.own_settings:
             schema, given = source.catalog.default_schema, self._options
             again = {
-                name: replace(old, policies=given.policies.get(name, {}), options=given.wishes.of(name, schema))
+                name: replace(
+                    old,
+                    policies=concrete(given.policies.get(name, {}), old.table.names),
+                    options=given.wishes.of(name, schema),
+                )
                 for name, old in again.items()
             }
         options = replace(

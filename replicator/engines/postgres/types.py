@@ -101,6 +101,27 @@ _EXTENSIONS: dict[str, dict[str, DataType]] = {
     "vector": {name: Textual(name) for name in ("vector", "halfvec", "sparsevec")},
 }
 
+EXAMPLES: dict[str, DataType] = {
+    **{name: kind for name, kind in _PLAIN.items() if name not in ("name", "char", "money")},
+    "numeric(10,2)": Decimal(10, 2),
+    "numeric": Decimal(),
+    MONEY: _PLAIN[MONEY],
+    "varchar(20)": Text(20),
+    "char(20)": Text(20, fixed=True),
+    "bit(8)": Bits(8),
+    "varbit": Bits(None, varying=True),
+    "an enum": Enum("mood", ("sad", "ok")),
+    "int4[]": Array(Integer(32)),
+    "a range": Textual("int4range"),
+    "a composite type": Textual("public.pair"),
+    "inet": Textual("inet"),
+    "xml": Textual("xml"),
+    "hstore": HstoreMapping(),
+    "geometry": Spatial("geometry"),
+    "vector": Textual("vector"),
+}
+"""For the documentation: types as they are written, and what other engines take them for."""
+
 
 @dataclass(frozen=True)
 class PgType:

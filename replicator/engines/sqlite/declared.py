@@ -111,3 +111,6 @@ _BY_NAME: dict[str, DataType] = {
     "UUID": Uuid(),
     "JSON": Json(),
 }
+
+EXAMPLES = ("INTEGER", "TEXT", "VARCHAR(20)", "REAL", "BLOB", "DECIMAL(10,2)", "NUMERIC", *_BY_NAME)
+"""For the documentation."""

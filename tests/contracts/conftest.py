@@ -11,6 +11,7 @@ from replicator.engine import Snapshot, Target
 from tests.contracts import streams
 from tests.contracts.engines import (
     COPY_SOURCES,
+    ENGINES,
     SOURCES,
     TARGETS,
     CopySourceUnderTest,
@@ -42,6 +43,28 @@ def copied(request: pytest.FixtureRequest) -> Iterator[CopySourceUnderTest]:
 @pytest.fixture(params=sorted(SOURCES))
 def logged(request: pytest.FixtureRequest) -> Iterator[SourceUnderTest]:
     """A source with a log, with three rows in `t` and none in `other`."""
+    with SOURCES[request.param](request) as found:
+        for statement in TABLES:
+            found.execute(statement)
+        yield found
+
+
+def _that_make_objects(wanted: bool) -> list[str]:
+    return sorted(line for line in SOURCES if ENGINES[line.partition(":")[0]].makes_objects == wanted)
+
+
+@pytest.fixture(params=_that_make_objects(True))
+def keeping(request: pytest.FixtureRequest) -> Iterator[SourceUnderTest]:
+    """One of `logged` at which a stream makes objects."""
+    with SOURCES[request.param](request) as found:
+        for statement in TABLES:
+            found.execute(statement)
+        yield found
+
+
+@pytest.fixture(params=_that_make_objects(False))
+def untouched(request: pytest.FixtureRequest) -> Iterator[SourceUnderTest]:
+    """One of `logged` at which a stream makes nothing."""
     with SOURCES[request.param](request) as found:
         for statement in TABLES:
             found.execute(statement)

@@ -21,6 +21,7 @@ from replicator.model.schema import Column, Name
 from replicator.model.selection import Places
 from replicator.model.values import Value
 from tests.support.databases import PostgresDatabase
+from tests.support.mysql_database import MysqlDatabase
 
 Inventory = Callable[[], object]
 """Everything that a program could leave at this end, read by a connection of the test's own; for comparing."""
@@ -31,7 +32,8 @@ class EngineUnderTest:
     """An engine's words, with nothing to connect to.
 
     `same`: ways of writing one database, with the password SECRET where there can be one. `bad`: URLs that it must
-    refuse. `positions`: texts of its log, each covering those before it.
+    refuse. `positions`: texts of its log, each covering those before it. `makes_objects`: does a stream need
+    anything at the source that it makes there?
     """
 
     same: tuple[str, ...]
@@ -39,6 +41,7 @@ class EngineUnderTest:
     bad: tuple[str, ...]
     takes_password: bool = False
     positions: tuple[str, ...] = ()
+    makes_objects: bool = False
     no_position: str = "nonsense"
 
 
@@ -50,6 +53,14 @@ ENGINES: dict[str, EngineUnderTest] = {
         ("postgresql://127.0.0.1:1", f"postgresql://u:{SECRET}@h/db?password={SECRET}", "postgresql://h/db?x=1"),
         takes_password=True,
         positions=("0/1", "0/FFFFFFFF", "16/B374D848"),
+        makes_objects=True,
+    ),
+    "mysql": EngineUnderTest(
+        (f"mysql://u:{SECRET}@127.0.0.1:1/db", f"mariadb://w:{SECRET}@127.0.0.1:1/db?sslmode=disable"),
+        "mysql://u@127.0.0.1:1/other",
+        ("mysql://127.0.0.1:1", f"mysql://u:{SECRET}@h/db?password={SECRET}", "mariadb://h/db?x=1"),
+        takes_password=True,
+        positions=("-@binlog.000001:1", "0-1-5@binlog.000001:1", "0-1-6,2-1-1@binlog.000001:1"),
     ),
     "sqlite": EngineUnderTest(
         ("sqlite:////tmp/no such/file.db", "sqlite:////tmp/../tmp/no such/file.db"),
@@ -157,6 +168,23 @@ def postgres_target(server: str, request: pytest.FixtureRequest) -> Iterator[Tar
                 target.close()
 
 
+# MySQL and MariaDB
+
+
+@contextmanager
+def mysql_source(server: str, request: pytest.FixtureRequest) -> Iterator[SourceUnderTest]:
+    with MysqlDatabase(request.getfixturevalue(server)) as database:
+
+        def there() -> object:
+            return database.query(
+                "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s ORDER BY 1", database.name
+            )
+
+        engine = find(database.url)
+        with closing(engine.source(engine.endpoint(database.url, None), print)) as source:
+            yield SourceUnderTest(source, database.execute, there, lambda tables: Objects())
+
+
 # SQLite
 
 
@@ -210,6 +238,8 @@ def _directory(request: pytest.FixtureRequest, name: str) -> Path:
 
 Line = Callable[[pytest.FixtureRequest], AbstractContextManager[Any]]
 SOURCES: Mapping[str, Line] = {
+    "mysql:mariadb": partial(mysql_source, "mariadb"),
+    "mysql:mysql": partial(mysql_source, "mysql"),
     "postgres:postgres15": partial(postgres_source, "postgres15"),
     "postgres:postgres18": partial(postgres_source, "postgres18"),
 }

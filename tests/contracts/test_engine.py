@@ -117,16 +117,16 @@ def test_a_position_of_the_log_itself_is_read_back(logged: Logged) -> None:
     assert engine.position(str(head)) == head
 
 
-def test_removal_names_what_prepare_has_made(logged: Logged) -> None:
+def test_removal_names_what_prepare_has_made(keeping: Logged) -> None:
     """It connects to nothing, so it is asked for objects that are not there, too."""
-    engine = _engine_of(logged)
-    before = logged.inventory()
-    prepared = prepare(logged)
+    engine = _engine_of(keeping)
+    before = keeping.inventory()
+    prepared = prepare(keeping)
     prepared.snapshot.close()
-    assert logged.inventory() != before
+    assert keeping.inventory() != before
     for statement in engine.removal(IDENTITY):
-        logged.execute(statement)
-    assert logged.inventory() == before
+        keeping.execute(statement)
+    assert keeping.inventory() == before
     assert engine.removal(Identity("absent", "f" * 32)) != engine.removal(IDENTITY)
 
 

@@ -104,7 +104,10 @@ def test_none_after_the_timeout(logged: SourceUnderTest, made: Prepared, alone: 
 
 
 def test_a_large_transaction_comes_in_parts(logged: SourceUnderTest, made: Prepared, alone: list[Followed]) -> None:
-    logged.execute("INSERT INTO t VALUES " + ", ".join(f"({key}, 'x')" for key in range(10, 45)))
+    logged.execute("BEGIN")
+    for key in range(10, 45):
+        logged.execute(f"INSERT INTO t VALUES ({key}, 'x')")
+    logged.execute("COMMIT")
     head = logged.source.head()
     with reading(logged.source, made.mark, alone, Limits(10, 1 << 20)) as reader:
         batches = [batch for batch in read_until(reader, head) if batch.changes or batch.commits]
@@ -256,9 +259,10 @@ def test_idle_marks_come_at_most_every_so_often(logged: SourceUnderTest, made: P
     assert all(later - earlier > 0.9 for earlier, later in pairwise(times))
 
 
-def test_a_waiter_gets_news_of_a_source_where_nothing_happens(
+def test_a_waiter_gets_news_of_what_is_not_followed(
     logged: SourceUnderTest, made: Prepared, alone: list[Followed]
 ) -> None:
+    logged.execute("INSERT INTO other VALUES (77)")
     head = logged.source.head()
     with reading(logged.source, made.mark, alone) as reader:
         began = time.monotonic()
@@ -266,16 +270,28 @@ def test_a_waiter_gets_news_of_a_source_where_nothing_happens(
         assert time.monotonic() - began < 10.0
 
 
-def test_after_its_end_it_holds_nothing(logged: SourceUnderTest, made: Prepared, alone: list[Followed]) -> None:
-    with reading(logged.source, made.mark, alone) as reader:
+def test_after_its_end_it_holds_nothing(keeping: SourceUnderTest) -> None:
+    prepared = prepare(keeping)
+    prepared.snapshot.close()
+    with reading(keeping.source, prepared.mark, following(table_of(keeping))) as reader:
         pass
     reader.close()  # once more does nothing
 
     def free() -> bool:
         try:
-            return logged.source.drop(IDENTITY) != []
+            return keeping.source.drop(IDENTITY) != []
         except Exception:
             return False
 
     eventually(free)
-    logged.source.reader(IDENTITY, Limits()).close()  # one that was never started
+    keeping.source.reader(IDENTITY, Limits()).close()  # one that was never started
+
+
+def test_a_waiter_gets_news_of_a_source_where_nothing_happens(keeping: SourceUnderTest) -> None:
+    prepared = prepare(keeping)
+    prepared.snapshot.close()
+    head = keeping.source.head()
+    with reading(keeping.source, prepared.mark, following(table_of(keeping))) as reader:
+        began = time.monotonic()
+        assert rows_of(read_until(reader, head, idle_after=0.0)) == []
+        assert time.monotonic() - began < 10.0

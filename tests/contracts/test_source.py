@@ -35,6 +35,14 @@ def made(logged: SourceUnderTest) -> Prepared:
     return prepared
 
 
+@pytest.fixture
+def kept(keeping: SourceUnderTest) -> Prepared:
+    """The same where a stream makes objects."""
+    prepared = prepare(keeping)
+    prepared.snapshot.close()
+    return prepared
+
+
 def state_of(logged: SourceUnderTest, mark: Position, identity: Identity = IDENTITY) -> StreamState:
     """As the ledger would have it, with the tokens of now."""
     source = logged.source
@@ -84,33 +92,44 @@ def test_made_again_nothing_of_the_attempt_before_is_left(logged: SourceUnderTes
         assert rows_of(read_until(reader, head)) == [(5, "e")]
 
 
-def test_drop_removes_what_was_made_and_says_so(logged: SourceUnderTest) -> None:
-    before = logged.inventory()
-    assert logged.source.drop(IDENTITY) == []
-    prepare(logged).snapshot.close()
-    assert logged.inventory() != before
-    assert logged.source.drop(IDENTITY) != []
-    assert logged.inventory() == before
-    assert logged.source.drop(IDENTITY) == []
+def test_drop_removes_what_was_made_and_says_so(keeping: SourceUnderTest) -> None:
+    before = keeping.inventory()
+    assert keeping.source.drop(IDENTITY) == []
+    prepare(keeping).snapshot.close()
+    assert keeping.inventory() != before
+    assert keeping.source.drop(IDENTITY) != []
+    assert keeping.inventory() == before
+    assert keeping.source.drop(IDENTITY) == []
 
 
-def test_drop_leaves_other_streams(logged: SourceUnderTest, made: Prepared) -> None:
-    there = logged.inventory()
+def test_drop_leaves_other_streams(keeping: SourceUnderTest, kept: Prepared) -> None:
+    there = keeping.inventory()
     other = Identity("contract", "f" * 32)
-    prepare(logged, "other", identity=other).snapshot.close()
-    assert logged.source.drop(other) != []
-    assert logged.inventory() == there
+    prepare(keeping, "other", identity=other).snapshot.close()
+    assert keeping.source.drop(other) != []
+    assert keeping.inventory() == there
 
 
-def test_a_running_reader_keeps_its_objects(logged: SourceUnderTest, made: Prepared) -> None:
-    there = logged.inventory()
-    with reading(logged.source, made.mark, following(table_of(logged))):
+def test_where_nothing_is_needed_nothing_is_made(untouched: SourceUnderTest) -> None:
+    before = untouched.inventory()
+    prepared = prepare(untouched)
+    assert untouched.inventory() == before
+    with reading(untouched.source, prepared.mark, following(table_of(untouched))):
+        assert untouched.inventory() == before
+        assert untouched.source.drop(IDENTITY) == untouched.source.strays("contract") == []
+    prepared.snapshot.close()
+    assert untouched.source.retained_bytes(IDENTITY) is None
+
+
+def test_a_running_reader_keeps_its_objects(keeping: SourceUnderTest, kept: Prepared) -> None:
+    there = keeping.inventory()
+    with reading(keeping.source, kept.mark, following(table_of(keeping))):
         with pytest.raises(Fenced):
-            logged.source.drop(IDENTITY)
-        assert logged.inventory() == there
-        assert logged.source.strays("contract") == []
-    eventually(lambda: logged.source.strays("contract") != [])
-    eventually(lambda: not fenced(logged))
+            keeping.source.drop(IDENTITY)
+        assert keeping.inventory() == there
+        assert keeping.source.strays("contract") == []
+    eventually(lambda: keeping.source.strays("contract") != [])
+    eventually(lambda: not fenced(keeping))
 
 
 def fenced(logged: SourceUnderTest) -> bool:
@@ -168,20 +187,20 @@ def test_a_mark_that_can_be_served_is_let_pass(logged: SourceUnderTest, made: Pr
     assert logged.inventory() == before
 
 
-def test_a_stream_whose_objects_are_gone_is_lost(logged: SourceUnderTest, made: Prepared) -> None:
-    state = state_of(logged, made.mark)
-    logged.source.drop(IDENTITY)
+def test_a_stream_whose_objects_are_gone_is_lost(keeping: SourceUnderTest, kept: Prepared) -> None:
+    state = state_of(keeping, kept.mark)
+    keeping.source.drop(IDENTITY)
     with pytest.raises(PositionLost) as caught:
-        logged.source.guard(state, made.mark)
+        keeping.source.guard(state, kept.mark)
     assert caught.value.remedy
 
 
-def test_objects_that_were_made_again_prove_nothing(logged: SourceUnderTest, made: Prepared) -> None:
-    state = state_of(logged, made.mark)
-    logged.execute("INSERT INTO t VALUES (4, 'd')")
-    prepare(logged).snapshot.close()
+def test_objects_that_were_made_again_prove_nothing(keeping: SourceUnderTest, kept: Prepared) -> None:
+    state = state_of(keeping, kept.mark)
+    keeping.execute("INSERT INTO t VALUES (4, 'd')")
+    prepare(keeping).snapshot.close()
     with pytest.raises(PositionLost):
-        logged.source.guard(state, made.mark)
+        keeping.source.guard(state, kept.mark)
 
 
 def test_what_guard_lets_pass_the_source_still_gives(logged: SourceUnderTest, made: Prepared) -> None:
@@ -199,16 +218,16 @@ def test_what_guard_lets_pass_the_source_still_gives(logged: SourceUnderTest, ma
         assert rows_of(read_until(reader, logged.source.head())) == [(4, "d")]
 
 
-def test_a_table_that_was_not_carried_for_a_while_is_lost(logged: SourceUnderTest, made: Prepared) -> None:
-    state = state_of(logged, made.mark)
-    logged.source.guard(state, made.mark)
-    logged.source.follow(IDENTITY, [])
+def test_a_table_that_was_not_carried_for_a_while_is_lost(keeping: SourceUnderTest, kept: Prepared) -> None:
+    state = state_of(keeping, kept.mark)
+    keeping.source.guard(state, kept.mark)
+    keeping.source.follow(IDENTITY, [])
     with pytest.raises(PositionLost):
-        logged.source.guard(state, made.mark)
-    logged.source.follow(IDENTITY, following(table_of(logged)))
+        keeping.source.guard(state, kept.mark)
+    keeping.source.follow(IDENTITY, following(table_of(keeping)))
     with pytest.raises(PositionLost):
-        logged.source.guard(state, made.mark)
-    logged.source.guard(state_of(logged, made.mark), made.mark)
+        keeping.source.guard(state, kept.mark)
+    keeping.source.guard(state_of(keeping, kept.mark), kept.mark)
 
 
 def test_the_log_of_a_left_table_is_not_asked_for(logged: SourceUnderTest, made: Prepared) -> None:
@@ -218,19 +237,19 @@ def test_the_log_of_a_left_table_is_not_asked_for(logged: SourceUnderTest, made:
     logged.source.guard(replace(state, tables=left), made.mark)
 
 
-def test_carried_says_what_the_log_has_now(logged: SourceUnderTest, made: Prepared) -> None:
-    t, other = table_of(logged), table_of(logged, "other")
-    first = logged.source.carried(IDENTITY)
+def test_carried_says_what_the_log_has_now(keeping: SourceUnderTest, kept: Prepared) -> None:
+    t, other = table_of(keeping), table_of(keeping, "other")
+    first = keeping.source.carried(IDENTITY)
     assert set(first) == {t.name} and all(first.values())
-    logged.source.follow(IDENTITY, following(t, other))
-    both = logged.source.carried(IDENTITY)
+    keeping.source.follow(IDENTITY, following(t, other))
+    both = keeping.source.carried(IDENTITY)
     assert set(both) == {t.name, other.name} and both[t.name] == first[t.name]
-    logged.source.follow(IDENTITY, following(t))
-    assert logged.source.carried(IDENTITY) == first
-    logged.source.follow(IDENTITY, following(t, other))
-    assert logged.source.carried(IDENTITY)[other.name] != both[other.name]
-    logged.source.drop(IDENTITY)
-    assert logged.source.carried(IDENTITY) == {}
+    keeping.source.follow(IDENTITY, following(t))
+    assert keeping.source.carried(IDENTITY) == first
+    keeping.source.follow(IDENTITY, following(t, other))
+    assert keeping.source.carried(IDENTITY)[other.name] != both[other.name]
+    keeping.source.drop(IDENTITY)
+    assert keeping.source.carried(IDENTITY) == {}
 
 
 def test_from_follow_on_the_log_carries_those_tables(logged: SourceUnderTest, made: Prepared) -> None:
@@ -277,15 +296,15 @@ def test_head_covers_every_commit(logged: SourceUnderTest, made: Prepared) -> No
         reached, start = head, batch.mark.position
 
 
-def test_the_log_that_is_kept_is_measured(logged: SourceUnderTest, made: Prepared) -> None:
-    before = logged.source.retained_bytes(IDENTITY)
+def test_the_log_that_is_kept_is_measured(keeping: SourceUnderTest, kept: Prepared) -> None:
+    before = keeping.source.retained_bytes(IDENTITY)
     assert before is not None and before >= 0
     for key in range(10, 20):
-        logged.execute(f"INSERT INTO t VALUES ({key}, 'x')")
+        keeping.execute(f"INSERT INTO t VALUES ({key}, 'x')")
     time.sleep(0.05)
-    after = logged.source.retained_bytes(IDENTITY)
+    after = keeping.source.retained_bytes(IDENTITY)
     assert after is not None and after > before
-    assert logged.source.retained_bytes(Identity("absent", "f" * 32)) is None
+    assert keeping.source.retained_bytes(Identity("absent", "f" * 32)) is None
 
 
 def test_a_followed_table_has_its_floor_as_text(logged: SourceUnderTest, made: Prepared) -> None:

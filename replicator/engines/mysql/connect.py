@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from replicator.engine import Endpoint
 from replicator.engines.mysql.failures import translate
-from replicator.errors import Refused, UsageError
+from replicator.errors import Refused, Retryable, UsageError
 
 PORT = 3306
 PARAMETERS = {"sslmode", "sslrootcert", "sslcert", "sslkey", "unix_socket", "server_public_key"}
@@ -203,9 +203,12 @@ class Control:
         self.where = where
         self._answer_s = answer_s
         self._connection: Connection | None = None
+        self._closed = False
 
     @property
     def connection(self) -> Connection:
+        if self._closed:
+            raise Retryable(f"{self.where.shown}: the connection is closed")
         if self._connection is None or not self._connection.open:
             self._connection = connect(self.where, read_timeout=self._answer_s)
         return self._connection
@@ -228,6 +231,7 @@ class Control:
         return dict(self.query(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({marks})", names))
 
     def close(self) -> None:
+        self._closed = True
         if self._connection is not None and self._connection.open:
             with suppress(pymysql.err.Error, OSError):
                 self._connection.close()

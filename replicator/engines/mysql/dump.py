@@ -30,7 +30,7 @@ from replicator.errors import NotUnderstood, PositionLost, Retryable
 COM_BINLOG_DUMP, COM_BINLOG_DUMP_GTID = 0x12, 0x1E
 NON_BLOCKING, THROUGH_GTID = 0x01, 0x04
 FIRST_OFFSET = 4
-HEARTBEAT_S = 5.0
+HEARTBEAT_S = 1.0
 _LARGEST_OFFSET = 0xFFFFFFFF
 _HEADER_BYTES = 1 + binlog.HEADER.size
 

@@ -38,7 +38,7 @@ def translate(error: pymysql.err.Error, shown: str) -> ReplicatorError:
     """`shown`: the end, as it may be printed."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = " ".join(str(error.args[-1] if error.args else error).split())
-    said = f"{shown}: {text} ({code})"
+    said = f"{shown}: {text or 'the connection is closed'} ({code})"
     if code in _LOGIN:
         return LoginRefused(f"{shown}: the server refused the login: {text} ({code})", remedy="check user and password")
     if code in _RIGHT:

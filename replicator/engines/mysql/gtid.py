@@ -76,6 +76,9 @@ class GtidSet:
             for source in sorted(self.intervals)
         )
 
+    def __hash__(self) -> int:
+        return hash(str(self))
+
     def contains(self, gtid: Gtid) -> bool:
         intervals = self.intervals.get(gtid.source, ())
         at = bisect_right(intervals, (gtid.number, LARGEST)) - 1
@@ -146,6 +149,9 @@ class DomainSet:
 
     def __str__(self) -> str:
         return ",".join(str(self.last[domain]) for domain in sorted(self.last))
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def contains(self, gtid: DomainGtid) -> bool:
         last = self.last.get(gtid.domain)

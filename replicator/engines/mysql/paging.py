@@ -65,6 +65,8 @@ def _ordered(column: Column) -> str:
     name = quote(column.name)
     if isinstance(column.type, Enum | LabelSet | Bits):
         return f"{name} + 0"
+    if isinstance(column.type, Text):
+        return f"CAST({name} AS BINARY)"  # in its own character set, whatever another one makes of it
     return f"{name} * 1e0" if isinstance(column.type, Float) else name
 
 
@@ -75,5 +77,5 @@ def _literal(column: Column, value: bytes) -> str:
         case Bytes():
             return f"x'{value.hex()}'"
         case Text():
-            return f"CONVERT(_utf8mb4 x'{value.hex()}' USING {native_charset(column.native)})"
+            return f"_{native_charset(column.native)} x'{value.hex()}'"
     return "'" + value.decode("ascii").replace("'", "''") + "'"

@@ -75,7 +75,11 @@ class MysqlReader:
     def _take(self) -> Batch | None:
         """What may be applied. Transactions without anything for us only move the position, which may wait."""
         batch = self._builder.take()
-        if batch is None or not batch.complete:
+        if batch is None:
+            if not self._builder.open:
+                self._seen = self._transactions.position
+            return None
+        if not batch.complete:
             return batch
         assert isinstance(batch.mark, StreamMark) and isinstance(batch.mark.position, BinlogPosition)
         self._seen = batch.mark.position

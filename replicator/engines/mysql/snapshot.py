@@ -163,7 +163,8 @@ class MysqlSnapshot:
             ) from None
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection.open:
+            self._connection.close()
 
 
 @contextmanager

@@ -59,7 +59,8 @@ class MysqlSource:
         self._tables = [followed.table for followed in tables if followed.phase != "left"]
 
     def carried(self, identity: Identity) -> Mapping[Name, str]:
-        return {}
+        """Every table of the log is in it, and nothing can take one out: the token is always the same."""
+        return {table.name: "log" for table in self._tables}
 
     def guard(self, state: StreamState, mark: Position) -> None:
         assert isinstance(mark, BinlogPosition)

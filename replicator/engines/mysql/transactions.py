@@ -33,7 +33,6 @@ ARTIFICIAL = 0x20
 _IGNORED = frozenset(
     (
         binlog.STOP,
-        binlog.HEARTBEAT,
         binlog.HEARTBEAT_V2,
         binlog.ROWS_QUERY,
         binlog.PREVIOUS_GTIDS,
@@ -72,6 +71,7 @@ class Transactions:
             binlog.XID: self._commit,
             binlog.XA_PREPARE: self._xa_prepare,
             binlog.TRANSACTION_PAYLOAD: self._payload,
+            binlog.HEARTBEAT: self._heartbeat,
             binlog.INCIDENT: self._incident,
             binlog.PARTIAL_ROWS: self._partial_rows,
             **dict.fromkeys(binlog.ROWS, self._rows),
@@ -134,6 +134,11 @@ class Transactions:
         # A server that died has left the last group of the file before without its end: it was never committed.
         if self._in_group:
             self._discard()
+
+    def _heartbeat(self, event: Event) -> None:
+        """All up to there was sent. Without GTIDs it is how a position passes what belongs to no group."""
+        if isinstance(self.position.executed, int) and not self._in_group and self.file.time:
+            self.position = BinlogPosition(event.end, self.file)
 
     # Groups
 

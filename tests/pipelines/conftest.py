@@ -3,11 +3,14 @@
 import os
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.support.databases import PostgresDatabase
+from tests.support.mysql_database import MysqlDatabase
+from tests.support.mysql_pair import MysqlPair
 from tests.support.pair import Pair
 from tests.support.postgres_pair import PostgresPair
 from tests.support.servers import Server
@@ -56,3 +59,15 @@ def pair15(postgres15: Server, tmp_path: Path) -> Iterator[Pair]:
     """The older PostgreSQL alone: mostly for rotating tests."""
     with PostgresDatabase(postgres15) as database, Pair(database, tmp_path / "copy.db") as made:
         yield made
+
+
+@pytest.fixture(params=[f"{source}-{target}" for source in ("mysql", "mariadb") for target in ("sqlite", "postgres18")])
+def mysql_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlPair]:
+    """A fresh database on MySQL and on MariaDB, and a target of each kind."""
+    source, target = request.param.split("-")
+    with ExitStack() as stack:
+        database = stack.enter_context(MysqlDatabase(request.getfixturevalue(source)))
+        copy = None
+        if target != "sqlite":
+            copy = stack.enter_context(PostgresDatabase(request.getfixturevalue(target)))
+        yield stack.enter_context(MysqlPair(database, tmp_path / "copy.db", copy))

@@ -66,7 +66,10 @@ class Plan:
         return tuple(i for i, value in enumerate(row) if value is not MISSING and i not in skip)
 
     def encode_rows(self, rows: list[Row]) -> Sequence[EncodedRow]:
-        return self._digest([self._encode(row, self._of_row, None) for row in rows] if self._of_row else rows)
+        encoded = _by_column(rows, self._of_row)
+        if encoded is None:
+            encoded = [self._encode(row, self._of_row, None) for row in rows]
+        return self._digest(encoded)
 
     def unheld(self, rows: list[Row]) -> list[str]:
         """What is wrong with each row that cannot be encoded."""
@@ -80,7 +83,10 @@ class Plan:
         return self.unheld(rows[:middle]) + self.unheld(rows[middle:])
 
     def encode_keys(self, keys: list[Row]) -> Sequence[EncodedRow]:
-        return self._digest([self._encode(key, self._of_key, key) for key in keys] if self._of_key else keys)
+        encoded = _by_column(keys, self._of_key)
+        if encoded is None:
+            encoded = [self._encode(key, self._of_key, key) for key in keys]
+        return self._digest(encoded)
 
     def _digest(self, rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
         return [(*row, digest.of_row(row)) for row in rows] if self.digested else rows
@@ -105,3 +111,16 @@ class Plan:
             f"{self.table.name}.{column} ({where}): {error}",
             remedy=f'change the value at the source, or choose a policy: [columns."{self.table.name}.{column}"]',
         )
+
+
+def _by_column(rows: Sequence[Row], encoders: list[tuple[int, Encode]]) -> Sequence[EncodedRow] | None:
+    """Each encoder over its whole column; None where one objects, and the row must be found that it objects to."""
+    if not encoders or not rows:
+        return rows
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    try:
+        for i, encode in encoders:
+            columns[i] = [value if value is None or value is MISSING else encode(value) for value in columns[i]]
+    except ValueError:
+        return None
+    return list(zip(*columns, strict=True))

@@ -49,6 +49,8 @@ def test_copied_and_followed(mysql_pair: MysqlPair) -> None:
     assert "everything is applied" in mysql_pair.once()
     mysql_pair.assert_equal()
     mysql_pair.source.execute(*CHANGES)
+    with pytest.raises(AssertionError, match="missing"):
+        mysql_pair.assert_equal()  # it can tell
     mysql_pair.once()
     mysql_pair.assert_equal()
     with mysql_pair.following() as running:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from replicator.engines.mysql import types as mysql
 from replicator.engines.postgres import storage as postgres
 from replicator.engines.postgres.types import EXAMPLES as POSTGRES_TYPES
 from replicator.engines.sqlite import declared
@@ -92,6 +93,14 @@ TABLES: dict[str, Callable[[], str]] = {
         (
             (text or "(without a type)", in_postgres(declared.canonical(text)), policies(declared.canonical(text)))
             for text in declared.EXAMPLES
+        ),
+    ),
+    "mysql": lambda: table(
+        ("MySQL, MariaDB", "SQLite", "PostgreSQL", "policies in PostgreSQL"),
+        (
+            (text, shown(sqlite_storage(column(kind), {})), in_postgres(kind), policies(kind))
+            for text in mysql.EXAMPLES
+            if (kind := mysql.canonical(text)) is not None
         ),
     ),
     "every type": lambda: table(

@@ -134,6 +134,27 @@ _KINDS: dict[str, Callable[[Declared], DataType]] = {
 }
 
 
+EXAMPLES = (
+    *("tinyint", "tinyint unsigned", "tinyint(1)", "smallint", "smallint unsigned", "mediumint", "mediumint unsigned"),
+    *(
+        "int",
+        "int unsigned",
+        "bigint",
+        "bigint unsigned",
+        "decimal(10,2)",
+        "float",
+        "double",
+        "bit(1)",
+        "bit(8)",
+        "year",
+    ),
+    *("date", "datetime", "datetime(6)", "timestamp", "timestamp(3)", "time", "time(3)", "char(20)", "varchar(20)"),
+    *("text", "binary(16)", "varbinary(16)", "blob", "json", "enum('a','b')", "set('a','b')", "geometry", "vector(3)"),
+    *("inet4", "inet6", "uuid"),
+)
+"""One of each, for the reference."""
+
+
 def _with_error_member(labels: tuple[str, ...]) -> tuple[str, ...]:
     """An ENUM may hold '' for a value that was none of its labels, whether it has that label or not."""
     return labels if "" in labels else (*labels, "")

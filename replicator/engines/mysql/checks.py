@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import pymysql
@@ -30,21 +31,21 @@ _ENGINES = """
 SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE FROM information_schema.TABLES
 WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA IN %s
 """
-_CASCADES = """
-SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE
-FROM information_schema.REFERENTIAL_CONSTRAINTS
-WHERE CONSTRAINT_SCHEMA IN %s AND (UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')
-                                   OR DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))
-"""
+_CASCADE = re.compile(
+    r"^\s*CONSTRAINT `((?:[^`]|``)+)` FOREIGN KEY .* ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT)",
+    re.MULTILINE,
+)
+"""In the text of SHOW CREATE TABLE. MariaDB does not show REFERENTIAL_CONSTRAINTS to a user who may only SELECT."""
 
 
 def findings(server: Server, followed: Sequence[Followed], objects: Objects) -> list[Finding]:
     tables = [each.table for each in followed]
     found = [*_version(server), *_objects(objects), *_log(server)]
+    if all(finding.remedy != LOG_OFF for finding in found):
+        found += _rights(server)
     if any(finding.level == "refuse" for finding in found):
         return found  # without a log everything after it would fail, too
     found += _filters(server, tables)
-    found += _may_dump(server)
     found += _readable(server, tables)
     found += _engines(server, tables)
     found += _cascades(server, tables)
@@ -104,7 +105,6 @@ def _log(server: Server) -> Iterator[Finding]:
             f"the log is kept for {seconds} s only; a stream that stands longer than that is lost",
             f"SET GLOBAL {server.flavor.expiry[0]} = {7 * EXPIRY_S}",
         )
-    yield from _status(server)
 
 
 def _format(has: dict[str, str]) -> Iterator[Finding]:
@@ -136,15 +136,26 @@ def _is_replica(server: Server) -> bool:
     return False
 
 
-def _status(server: Server) -> Iterator[Finding]:
+def _rights(server: Server) -> Iterator[Finding]:
+    """Tried by use: to see the state of the log, and to read it."""
     try:
-        server.status()
+        status = server.status()
         server.files()
     except ReplicatorError as error:
+        needed = f"{server.flavor.monitor_right}, {server.flavor.dump_right}"
         yield Finding(
             "refuse",
             f"the state of the log cannot be read: {error.what}",
-            f"GRANT {server.flavor.monitor_right} ON *.* TO {_account(server.where)}",
+            f"GRANT {needed} ON *.* TO {_account(server.where)}",
+        )
+        return
+    try:
+        server.log_file(status.file)
+    except Refused as error:
+        yield Finding(
+            "refuse",
+            f"the log cannot be read: {error.what}",
+            f"GRANT {server.flavor.dump_right} ON *.* TO {_account(server.where)}",
         )
 
 
@@ -170,21 +181,6 @@ def _filters(server: Server, tables: Sequence[Table]) -> Iterator[Finding]:
                 f"binlog_ignore_db leaves the database {schema} out of the log",
                 "remove binlog_ignore_db, and restart",
             )
-
-
-def _may_dump(server: Server) -> Iterator[Finding]:
-    try:
-        found = server.control.query("SHOW GRANTS")
-    except ReplicatorError:
-        return
-    text = " ".join(str(row[0]).upper() for row in found)
-    rights = (server.flavor.dump_right, server.flavor.dump_right.replace("SLAVE", "REPLICA"), "ALL PRIVILEGES ON *.*")
-    if not any(right in text for right in rights) and " ROLE" not in text and "GRANT `" not in text:
-        yield Finding(
-            "refuse",
-            f"the source's user may not read the log: it lacks {server.flavor.dump_right}",
-            f"GRANT {server.flavor.dump_right} ON *.* TO {_account(server.where)}",
-        )
 
 
 def _readable(server: Server, tables: Sequence[Table]) -> Iterator[Finding]:
@@ -222,17 +218,16 @@ def _engines(server: Server, tables: Sequence[Table]) -> Iterator[Finding]:
 def _cascades(server: Server, tables: Sequence[Table]) -> Iterator[Finding]:
     """What a foreign key changes by itself is in the log since MySQL 9.6 only."""
     logged = server.flavor.cascades_logged
-    if not tables or (logged is not None and server.version >= logged):
+    if logged is not None and server.version >= logged:
         return
-    names = {table.name for table in tables}
-    schemas = tuple({name.schema for name in names})
-    for schema, table, constraint, update, delete in server.control.query(_CASCADES, (schemas,)):
-        if (schema, table) in names:
+    for table in tables:
+        ((_, text, *_),) = server.control.query(f"SHOW CREATE TABLE {quote_table(table.name)}")
+        for constraint in _CASCADE.findall(text):
             yield Finding(
                 "refuse",
-                f"{schema}.{table}: the foreign key {constraint} changes rows by itself (ON UPDATE {update}, ON DELETE "
-                f"{delete}), and the log of {server.shown_version} does not have these changes",
-                f"make it RESTRICT, and let the application change the rows; or --exclude '{schema}.{table}'",
+                f"{table.name}: the foreign key {constraint} changes rows by itself (CASCADE, SET NULL, SET DEFAULT), "
+                f"and the log of {server.shown_version} does not have these changes",
+                f"make it RESTRICT, and let the application change the rows; or --exclude '{table.name}'",
             )
 
 

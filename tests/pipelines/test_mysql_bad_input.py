@@ -45,6 +45,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_log_that_says_too_little_is_refused(pair: MysqlPair, name: str) -> None:
     value, remedy, where = SETTINGS[name]
@@ -90,6 +91,7 @@ def test_tables_that_cannot_be_followed_are_refused_with_a_way_out(pair: MysqlPa
         assert "packed.v" in pair.run("check", "--exclude", "aside", "--exclude", "child", code=3)
 
 
+@pytest.mark.rotating
 def test_views_generated_columns_and_system_schemas_are_left_out_and_named(pair: MysqlPair) -> None:
     pair.source.execute(
         "CREATE VIEW v AS SELECT id FROM t",
@@ -158,6 +160,7 @@ def test_a_log_that_is_gone_is_a_lost_position(engine: str, tmp_path: Path) -> N
         pair.assert_equal()
 
 
+@pytest.mark.rotating
 def test_without_gtids_by_file_and_offset(tmp_path: Path) -> None:
     settings = {"gtid-mode": "OFF", "enforce-gtid-consistency": "OFF"}
     with own_pair("mysql", tmp_path, **settings) as pair:
@@ -175,6 +178,7 @@ def test_without_gtids_by_file_and_offset(tmp_path: Path) -> None:
         pair.assert_equal(["t", "marker"])
 
 
+@pytest.mark.rotating
 def test_without_a_log_nothing_is_followed(tmp_path: Path) -> None:
     with own_pair("mariadb", tmp_path, **{"skip-log-bin": "1"}) as pair:
         if pair.source.query("SELECT @@log_bin") == [(1,)]:
@@ -184,6 +188,7 @@ def test_without_a_log_nothing_is_followed(tmp_path: Path) -> None:
         pair.assert_equal()
 
 
+@pytest.mark.rotating
 def test_compressed_logs_are_read(tmp_path: Path) -> None:
     """MariaDB's way: each large event; MySQL's is in the random changes."""
     with own_pair("mariadb", tmp_path, **{"log-bin-compress": "ON", "log-bin-compress-min-len": "10"}) as pair:
@@ -197,6 +202,7 @@ def test_compressed_logs_are_read(tmp_path: Path) -> None:
         pair.assert_equal()
 
 
+@pytest.mark.rotating
 def test_a_log_without_checksums_is_read(tmp_path: Path) -> None:
     with own_pair("mysql", tmp_path, **{"binlog-checksum": "NONE"}) as pair:
         pair.once()

@@ -85,6 +85,7 @@ def test_the_commands_around_it(mysql_pair: MysqlPair) -> None:
     mysql_pair.assert_equal()
 
 
+@pytest.mark.rotating
 def test_backfill(mysql_pair: MysqlPair) -> None:
     fill(mysql_pair)
     assert "copied 4 tables" in mysql_pair.run("backfill")
@@ -138,6 +139,7 @@ def test_what_is_prepared_at_the_copy_is_refused(mysql_pair: MysqlPair) -> None:
         assert "never seen" in mysql_pair.once(code=4)
 
 
+@pytest.mark.rotating
 def test_without_a_lock_the_copy_overlaps_the_log(mysql_pair: MysqlPair) -> None:
     fill(mysql_pair)
     mysql_pair.url = mysql_pair.source.user(WITHOUT_LOCK)
@@ -172,6 +174,7 @@ HARMLESS = (
 )
 
 
+@pytest.mark.rotating
 def test_schema_changes_that_touch_no_row_go_by(mysql_pair: MysqlPair) -> None:
     fill(mysql_pair)
     mysql_pair.once()
@@ -182,6 +185,7 @@ def test_schema_changes_that_touch_no_row_go_by(mysql_pair: MysqlPair) -> None:
     mysql_pair.assert_equal()
 
 
+@pytest.mark.rotating
 def test_a_statement_in_place_of_rows_stops(mysql_pair: MysqlPair) -> None:
     fill(mysql_pair)
     mysql_pair.once()
@@ -193,6 +197,7 @@ def test_a_statement_in_place_of_rows_stops(mysql_pair: MysqlPair) -> None:
     assert mysql_pair.position() == saved
 
 
+@pytest.mark.rotating
 def test_a_dump_that_is_cut_goes_on(mysql_pair: MysqlPair) -> None:
     fill(mysql_pair)
     with mysql_pair.following() as running:

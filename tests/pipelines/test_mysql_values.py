@@ -71,9 +71,10 @@ def change(engine: str, rng: random.Random) -> str:
         case 5:
             return f"UPDATE IGNORE every SET id = {rng.randrange(1, 300)} WHERE id = {key}"
         case 6:
-            return f"INSERT INTO loose SELECT id, LEFT(c30, 20) FROM every WHERE id < {key // 10}"
+            return f"INSERT INTO loose SELECT id, LEFT(c30, 20) FROM every WHERE id > {key} ORDER BY id LIMIT 2"
         case _:
-            return rng.choice(("DELETE FROM loose ORDER BY a LIMIT 3", f"UPDATE loose SET a = a + 1 WHERE a < {key}"))
+            # Few rows at once and in all: without a key each one is looked for among all of them.
+            return rng.choice(("DELETE FROM loose ORDER BY a LIMIT 3", "UPDATE loose SET a = a + 1 ORDER BY a LIMIT 2"))
 
 
 def follow_random_changes(pair: MysqlPair, rng: random.Random, changes: int) -> None:

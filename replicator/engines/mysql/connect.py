@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -35,6 +36,13 @@ between two chunks. MariaDB before 11.1 calls the isolation level `tx_isolation`
 SESSION_BEFORE_11_1 = SESSION.replace("transaction_isolation", "tx_isolation")
 UNKNOWN_VARIABLE = 1193
 CONNECT_S = 10
+KEEPALIVE = {
+    socket.TCP_KEEPIDLE: 10,
+    socket.TCP_KEEPINTVL: 5,
+    socket.TCP_KEEPCNT: 3,
+    socket.TCP_USER_TIMEOUT: 30_000,
+}
+"""Seconds, and milliseconds."""
 Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -120,7 +128,7 @@ def connect(where: Endpoint, *, read_timeout: float | None = None) -> Connection
 def open_session(where: Endpoint, read_timeout: float | None = None) -> Connection:
     url = make_url(where.url)
     with translated(where):
-        return Connection(
+        connection = Connection(
             host=url.host or "localhost",
             port=url.port or PORT,
             unix_socket=_one(url, "unix_socket"),
@@ -136,6 +144,17 @@ def open_session(where: Endpoint, read_timeout: float | None = None) -> Connecti
             program_name="replicator",
             **_tls(url),
         )
+    _notice_silence(connection)
+    return connection
+
+
+def _notice_silence(connection: Connection) -> None:
+    """A peer that is gone without a word is noticed within half a minute, as with PostgreSQL's own library."""
+    line: Any = connection._sock
+    if line.family == socket.AF_UNIX:
+        return
+    for option, value in KEEPALIVE.items():
+        line.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _one(url: URL, name: str) -> str | None:

@@ -15,6 +15,8 @@ from replicator.engines.mysql.gtid import DomainSet, GtidSet
 from replicator.engines.mysql.position import BinlogPosition, LogFile
 from replicator.errors import Refused
 
+ANSWER_S = 60.0
+"""After how long a server that does not answer a small question is taken for gone."""
 LOG_OFF = "start the server with log_bin, and binlog_format = ROW, binlog_row_metadata = FULL"
 
 
@@ -29,7 +31,7 @@ class LogStatus:
 class Server:
     def __init__(self, where: Endpoint) -> None:
         self.where = where
-        self.control = Control(where)
+        self.control = Control(where, ANSWER_S)
         self.flavor: Flavor
         self.version: Version
         self.flavor, self.version = flavor.of(self.control.one("SELECT VERSION()"))

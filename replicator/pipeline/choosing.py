@@ -97,7 +97,11 @@ def _followed(wanted: Followed, old: Followed | None, *, restart: bool, remedy: 
         return returning(old, wanted) if old.target == wanted.target else wanted
     table = wanted.table
     if old.phase == "copying" and old.target == wanted.target and _settings(old) != _settings(wanted):
-        return returning(old, wanted)  # its copy has not ended: it begins anew with the new settings
+        # Its copy has not ended: it begins anew with the new settings. One beside rows of somebody else is a single
+        # transaction, so nothing of it is there.
+        if old.may_empty:
+            return returning(old, wanted)
+        return replace(old, table=table, policies=wanted.policies, options=wanted.options)
     if old.target != wanted.target or _settings(old) != _settings(wanted):
         raise Refused(
             f"{table.name} was copied into {old.target.name} with other --map, [columns] or [table_options] settings",

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,18 @@ def test_s120_append_keeps_the_rows_of_others(filled: Pair) -> None:
     filled.database.execute("UPDATE t SET x = 'y'; DELETE FROM t WHERE id > 100")
     filled.once()
     assert mine(filled) == MINE and filled.rows("SELECT count(*) FROM t WHERE x = 'y'") == [(100,)]
+
+
+def test_an_appended_copy_that_stopped_goes_on_with_a_policy(pair18: Pair, tmp_path: Path) -> None:
+    pair18.database.execute("CREATE TABLE t (id int PRIMARY KEY, x float8); INSERT INTO t VALUES (1, 1.5), (2, 'NaN')")
+    with closing(sqlite3.connect(pair18.path)) as connection, connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, x REAL)")
+        connection.execute("INSERT INTO t VALUES (-1, 0.5)")
+    assert "policy" in pair18.once("--append", code=5)
+    config = tmp_path / "c.toml"
+    config.write_text('[columns."public.t.x"]\nnan = "null"\n')
+    pair18.once("--append", "--config", str(config))
+    assert pair18.rows("SELECT * FROM t ORDER BY id") == [(-1, 0.5), (1, 1.5), (2, None)]
 
 
 @pytest.mark.parametrize("failpoint", ["chunk_before_commit", "chunk_after_commit", "row_applied:70", "before_confirm"])

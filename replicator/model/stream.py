@@ -62,6 +62,10 @@ class Followed:
     as_of: str | None = None
     settles: str | None = None
 
+    def chosen(self, column: str) -> dict[str, str]:
+        """The policies for a column."""
+        return dict(self.policies.get(column, {}))
+
     @property
     def digested(self) -> bool:
         """Does the target table have a digest of each row? One without columns needs something to stand for a row."""

@@ -31,8 +31,8 @@ class Storage:
     strict: bool = True
 
 
-StorageOf = Callable[[Column, dict[str, str]], Storage]
-"""An engine's types.py: the storage of a column under the policies chosen for it. Raises Refused."""
+StorageOf = Callable[[Followed, Column], Storage]
+"""How an engine keeps a column of a table, under the policies chosen for it. Raises Refused."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Ddl:
         return f"CREATE TABLE {self.dialect.table(followed.target)} (\n    {body}\n){suffix}"
 
     def _stored(self, column: Column, followed: Followed) -> Storage:
-        return self.storage(column, dict(followed.policies.get(column.name, {})))
+        return self.storage(followed, column)
 
     def _column(self, column: Column, followed: Followed) -> str:
         storage = self._stored(column, followed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from replicator.errors import ValueNotHeld
@@ -35,7 +36,7 @@ class Plan:
         self._every = tuple(range(len(self.stored)))
         self._every_but_key = tuple(i for i in self._every if i not in self.key_at)
         self._dialect = dialect
-        self.storages = [storage(column, dict(followed.policies.get(column.name, {}))) for column in table.columns]
+        self.storages = [storage(replace(followed, table=table), column) for column in table.columns]
         encoders: list[Encode | None] = [stored.encode for stored in self.storages]
         self._of_row = [(i, encode) for i, encode in enumerate(encoders) if encode is not None]
         self._of_key = [(n, encode) for n, i in enumerate(self.key_at) if (encode := encoders[i]) is not None]

@@ -13,7 +13,7 @@ from replicator.engines.mysql import types as mysql
 from replicator.engines.postgres import storage as postgres
 from replicator.engines.postgres.types import EXAMPLES as POSTGRES_TYPES
 from replicator.engines.sqlite import declared
-from replicator.engines.sqlite.types import storage as sqlite_storage
+from replicator.engines.sqlite.types import by_type
 from replicator.model import datatypes as d
 from replicator.model.schema import Column
 from replicator.sql.ddl import Storage
@@ -79,7 +79,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "postgresql to sqlite": lambda: table(
         ("PostgreSQL", "SQLite"),
-        ((name, shown(sqlite_storage(column(kind), {}))) for name, kind in POSTGRES_TYPES.items()),
+        ((name, shown(by_type(kind, {}))) for name, kind in POSTGRES_TYPES.items()),
     ),
     "postgresql to postgresql": lambda: table(
         ("PostgreSQL", "where the target has not that type"),
@@ -98,17 +98,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "mysql": lambda: table(
         ("MySQL, MariaDB", "SQLite", "PostgreSQL", "policies in PostgreSQL"),
         (
-            (text, shown(sqlite_storage(column(kind), {})), in_postgres(kind), policies(kind))
+            (text, shown(by_type(kind, {})), in_postgres(kind), policies(kind))
             for text in mysql.EXAMPLES
             if (kind := mysql.canonical(text)) is not None
         ),
     ),
     "every type": lambda: table(
         ("type", "SQLite", "PostgreSQL", "policies in PostgreSQL"),
-        (
-            (name, shown(sqlite_storage(column(kind), {})), in_postgres(kind), policies(kind))
-            for name, kind in CANONICAL.items()
-        ),
+        ((name, shown(by_type(kind, {})), in_postgres(kind), policies(kind)) for name, kind in CANONICAL.items()),
     ),
 }
 

@@ -11,11 +11,11 @@ from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.session import TargetSession
 from replicator.engines.postgres.storage import native, precise
 from replicator.engines.postgres.targettypes import TargetTypes
-from replicator.engines.postgres.wider import holds
 from replicator.errors import ReplicatorError
 from replicator.model.schema import Column
 from replicator.model.stream import Followed
 from replicator.sql import digest
+from replicator.sql.wider import holds
 
 ANEW = "drop the table and let it be made"
 _TABLE = """
@@ -138,7 +138,7 @@ def _held(types: TargetTypes, followed: Followed, columns: list[There]) -> Itera
 
 def _fits(types: TargetTypes, followed: Followed, column: Column, there: There) -> Iterator[Problem]:
     try:
-        form = types.form(column, dict(followed.policies.get(column.name, {})))
+        form = types.form(column, followed.chosen(column.name))
     except ReplicatorError:
         return  # said already
     own = native(column)

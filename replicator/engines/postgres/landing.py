@@ -38,7 +38,7 @@ def shape(followed: Followed, types: TargetTypes) -> Iterator[Finding]:
             what = f"{table.name}: the column name {digest.COLUMN} is kept for bookkeeping"
             yield Finding("refuse", what, f"rename it at the source, or {leave_out}")
         try:
-            form = types.form(column, dict(followed.policies.get(column.name, {})))
+            form = types.form(column, followed.chosen(column.name))
         except ReplicatorError as error:
             yield Finding("refuse", f"{table.name}: {error.what}", error.remedy)
             continue

@@ -38,6 +38,7 @@ from replicator.model.datatypes import (
     Vector,
 )
 from replicator.model.schema import Column
+from replicator.sql import encoders as shared
 from replicator.sql.ddl import Encode, Storage
 from replicator.sql.statements import text_literal
 
@@ -134,11 +135,9 @@ def by_policy(column: Column, policies: dict[str, str]) -> Form | None:
     if policies.get("nul") == "bytea":
         return Form("bytea", Bytes(), encoders.text_as_bytes)
     if chosen == "boolean":
-        return Form(
-            "boolean", Boolean(), encoders.bit_as_boolean if isinstance(column.type, Bits) else encoders.boolean
-        )
+        return Form("boolean", Boolean(), encoders.bit_as_boolean if isinstance(column.type, Bits) else shared.boolean)
     if chosen == "bigint":
-        return Form("bigint", Integer(64), encoders.whole(-(2**63), 2**63 - 1))
+        return Form("bigint", Integer(64), shared.whole(-(2**63), 2**63 - 1))
     if chosen in ("json", "jsonb"):
         return Form(chosen, Json(binary=chosen == "jsonb"), encoders.checked_text)
     if chosen == "time":
@@ -152,15 +151,15 @@ def form(kind: DataType, policies: dict[str, str], has: Callable[[str], bool], g
     """A canonical type's form. `has`: is there a built-in type of this name? `geometry`: PostGIS's, where it is."""
     match kind:
         case Boolean():
-            return Form("boolean", kind, encoders.boolean)
+            return Form("boolean", kind, shared.boolean)
         case Integer():
             return _integer(kind)
         case Decimal(precision=precision, scale=scale):
             if precision is None or precision > MOST_DIGITS:
-                return Form("numeric", Decimal(), encoders.number(None, None))
-            return Form(f"numeric({precision},{scale or 0})", kind, encoders.number(precision, scale))
+                return Form("numeric", Decimal(), shared.number(None, None))
+            return Form(f"numeric({precision},{scale or 0})", kind, shared.number(precision, scale))
         case Float(bits=bits):
-            return Form("real" if bits == 32 else "double precision", kind, encoders.floating)
+            return Form("real" if bits == 32 else "double precision", kind, shared.floating)
         case Text(length=length):
             length = length if length and length <= encoders.LONGEST_VARCHAR else None
             return Form(
@@ -169,7 +168,7 @@ def form(kind: DataType, policies: dict[str, str], has: Callable[[str], bool], g
                 encoders.text(length, policies.get("nul")),
             )
         case Bytes():
-            return Form("bytea", kind, encoders.binary)
+            return Form("bytea", kind, shared.binary)
         case Date():
             return Form("date", kind, encoders.date(policies.get("zero_date")))
         case Time(zoned=zoned, precision=p):
@@ -182,23 +181,23 @@ def form(kind: DataType, policies: dict[str, str], has: Callable[[str], bool], g
         case Duration(precision=p):
             return Form("interval", Interval(), encoders.duration(p, of_a_day=False))
         case Uuid():
-            return Form("uuid", kind, encoders.uuid)
+            return Form("uuid", kind, shared.uuid)
         case Json(binary=binary):
             return Form("jsonb" if binary else "json", kind, encoders.checked_text)
         case Enum(labels=labels):
-            return Form("text", Text(), encoders.one_of(labels), labels)
+            return Form("text", Text(), shared.one_of(labels), labels)
         case LabelSet():
             return Form("text[]", Array(Text()), encoders.labels)
         case Bits(length=length, varying=varying):
             size = "" if length is None else f"({length})"
             return Form(
-                f"{'varbit' if varying else 'bit'}{size}", replace(kind, number=False), encoders.bits(length, varying)
+                f"{'varbit' if varying else 'bit'}{size}", replace(kind, number=False), shared.bits(length, varying)
             )
         case Vector():
             return Form("real[]", Array(Float(32)), encoders.vector)
         case Spatial():
             if geometry is None:
-                return Form("bytea", Bytes(), encoders.hex_bytes)
+                return Form("bytea", Bytes(), shared.hex_bytes)
             return Form(geometry, Spatial("geometry"), encoders.checked_text)
         case Array() | Mapping():
             return Form("text", Text(), encoders.checked_text)
@@ -213,7 +212,7 @@ def form(kind: DataType, policies: dict[str, str], has: Callable[[str], bool], g
 
 def _integer(kind: Integer) -> Form:
     least, most = (-(1 << kind.bits - 1), (1 << kind.bits - 1) - 1) if kind.signed else (0, (1 << kind.bits) - 1)
-    encode = encoders.whole(least, most)
+    encode = shared.whole(least, most)
     for bits, name in ((16, "smallint"), (32, "integer"), (64, "bigint")):
         if most < 1 << (bits - 1):
             return Form(name, Integer(bits), encode)
@@ -221,7 +220,7 @@ def _integer(kind: Integer) -> Form:
 
 
 def _digits(name: str, precision: int | None) -> str:
-    return name if precision is None or precision > encoders.MOST_DIGITS else f"{name}({precision})"
+    return name if precision is None or precision > shared.MOST_DIGITS else f"{name}({precision})"
 
 
 def _one_of(labels: Iterable[str]) -> Callable[[str], str]:

@@ -156,10 +156,7 @@ class PostgresStructure:
         return Plan(followed.table, followed, DIALECT, self._types.storage).unheld(rows)
 
     def stored(self, followed: Followed) -> tuple[str, ...]:
-        return tuple(
-            self._types.storage(column, dict(followed.policies.get(column.name, {}))).type
-            for column in followed.table.columns
-        )
+        return tuple(self._types.storage(followed, column).type for column in followed.table.columns)
 
     def _run(self, statement: str) -> Any:
         cursor = self._session.driver.cursor()

@@ -14,6 +14,7 @@ from replicator.engines.postgres.storage import Form, Native, by_policy, form, n
 from replicator.engines.postgres.types import MONEY, PgType, canonical
 from replicator.model.datatypes import Array, DataType, Interval, Textual
 from replicator.model.schema import Column
+from replicator.model.stream import Followed
 from replicator.sql.ddl import Storage
 
 _POSTGIS = """
@@ -33,8 +34,8 @@ class TargetTypes:
         self._geometry: list[str | None] = []
         self._xml: list[bool] = []
 
-    def storage(self, column: Column, policies: dict[str, str]) -> Storage:
-        return self.form(column, policies).storage()
+    def storage(self, followed: Followed, column: Column) -> Storage:
+        return self.form(column, followed.chosen(column.name)).storage()
 
     def form(self, column: Column, policies: dict[str, str]) -> Form:
         """Raises Refused for a policy that the column's type does not have."""

@@ -53,7 +53,7 @@ def _held(session: Session, followed: Followed, columns: dict[str, tuple[str, bo
         if column.name not in columns:
             yield f"column {column.name} is missing", f"add it, or {ANEW}"
             continue
-        kept = storage(column, dict(followed.policies.get(column.name, {}))).type
+        kept = storage(followed, column).type
         declared = columns[column.name][0]
         if not _fits(column, declared, kept, strict):
             yield (

@@ -52,7 +52,7 @@ class SqliteStructure:
                     )
                 )
             try:
-                storage(column, dict(followed.policies.get(column.name, {})))
+                storage(followed, column)
             except ReplicatorError as error:
                 found.append(Finding("refuse", f"{table.name}: {error.what}", error.remedy))
         if len(table.columns) + followed.digested > MOST_COLUMNS:
@@ -127,9 +127,7 @@ class SqliteStructure:
         return Plan(followed.table, followed, DIALECT, storage).unheld(rows)
 
     def stored(self, followed: Followed) -> tuple[str, ...]:
-        return tuple(
-            storage(column, dict(followed.policies.get(column.name, {}))).type for column in followed.table.columns
-        )
+        return tuple(storage(followed, column).type for column in followed.table.columns)
 
     def finish(self, tables: Sequence[Followed]) -> None:
         with self._session.transaction():

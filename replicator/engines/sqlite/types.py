@@ -39,6 +39,7 @@ from replicator.model.datatypes import (
 )
 from replicator.model.nested import array_to_json, mapping_to_json
 from replicator.model.schema import Column
+from replicator.model.stream import Followed
 from replicator.model.values import Value
 from replicator.sql.ddl import Encode, Storage
 from replicator.sql.statements import text_literal
@@ -46,14 +47,14 @@ from replicator.sql.statements import text_literal
 POLICIES = {"as": frozenset(("text",)), "nan": frozenset(("null",)), "negative_zero": frozenset(("zero",))}
 
 
-def storage(column: Column, policies: dict[str, str]) -> Storage:
+def storage(followed: Followed, column: Column) -> Storage:
     """The storage of a column, by its type and the policies chosen for it.
 
     `as = "text"`: the canonical text, for any type but bytes. `nan = "null"` and `negative_zero = "zero"`: for
     floating-point columns. Raises Refused for a policy that the column's type does not have. A column from SQLite is
     declared as it is there, has no policies, and takes every value as it is.
     """
-    kind = column.type
+    kind, policies = column.type, followed.chosen(column.name)
     own = declared.split(column.native)
     allowed = {"nan", "negative_zero", "as"} if isinstance(kind, Float) else {"as"}
     if isinstance(kind, Bytes | Vector) or own:
@@ -68,7 +69,7 @@ def storage(column: Column, policies: dict[str, str]) -> Storage:
         return _as_declared(column, *own)
     if policies.get("as") == "text":
         return Storage("TEXT", None, _canonical_text)
-    return _by_type(kind, policies)
+    return by_type(kind, policies)
 
 
 def _as_declared(column: Column, text: str, strict: bool) -> Storage:
@@ -78,7 +79,7 @@ def _as_declared(column: Column, text: str, strict: bool) -> Storage:
         raise Refused(f"column {column.name}: {error.what}", remedy=error.remedy) from None
 
 
-def _by_type(kind: DataType, policies: dict[str, str]) -> Storage:
+def by_type(kind: DataType, policies: dict[str, str]) -> Storage:
     match kind:
         case Boolean():
             return Storage("INTEGER", _one_of(("0", "1")))

@@ -28,6 +28,7 @@ class _Strict(BaseModel):
 class _TableOptions(_Strict):
     insert_only: bool = False
     digest_column: bool = False
+    allow_triggers: bool = False
 
 
 class Config(_Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from replicator.model.schema import Name
 from replicator.model.selection import matches, qualify
@@ -15,11 +15,12 @@ class TableOptions:
 
     `insert_only`: its updates and deletes at the source are not followed, so it needs no key. `digest_column`: its
     target table gets an indexed digest of each row, by which a row of a table without a key is found without reading
-    them all.
+    them all. `allow_triggers`: triggers of its target table may fire, where no session can switch them off.
     """
 
     insert_only: bool = False
     digest_column: bool = False
+    allow_triggers: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Wishes:
         named = {qualify(key, default_schema): options for key, options in self.by_table.items()}
         found = named.get(str(name), TableOptions())
         if matches(self.insert_only, name, default_schema):
-            return TableOptions(insert_only=True, digest_column=found.digest_column)
+            return replace(found, insert_only=True)
         return found
 
     def idle(self, names: Collection[Name], default_schema: str) -> list[str]:

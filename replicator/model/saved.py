@@ -28,6 +28,7 @@ class _Column(_Saved):
     native_name: str
     number: int
     default: _Constant | None = None
+    collation: str = ""
 
 
 class _Unique(_Saved):
@@ -46,6 +47,7 @@ class _Shape(_Saved):
 class _Options(_Saved):
     insert_only: bool = False
     digest_column: bool = False
+    allow_triggers: bool = False
 
 
 _POLICIES = TypeAdapter(dict[str, dict[str, str]])
@@ -64,6 +66,7 @@ def save_shape(table: Table) -> str:
                 native_name=c.native_name,
                 number=c.number,
                 default=None if c.default is None else _Constant(text=c.default.text),
+                collation=c.collation,
             )
             for c in table.columns
         ),
@@ -90,7 +93,16 @@ def load_shape(name: Name, text: str) -> Table:
 
 def _column(saved: _Column) -> Column:
     default = None if saved.default is None else Constant(saved.default.text)
-    return Column(saved.name, saved.type, saved.nullable, saved.native, saved.native_name, saved.number, default)
+    return Column(
+        saved.name,
+        saved.type,
+        saved.nullable,
+        saved.native,
+        saved.native_name,
+        saved.number,
+        default,
+        saved.collation,
+    )
 
 
 def load_policies(name: Name, text: str) -> dict[str, dict[str, str]]:

@@ -33,7 +33,8 @@ class Column:
     `native` pins the source's own type (for PostgreSQL: type OID and modifier), so that a change of it is noticed
     whatever it maps to; `native_name` is how the source writes it. `number` is the source's own for the column, which
     a column that is dropped and added again does not keep; 0 where the source has none. `default`: what a column gets
-    that an insert in the log lacks; None where that is not known, or not always the same.
+    that an insert in the log lacks; None where that is not known, or not always the same. `collation`: the source's,
+    where it is one of the column's own.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Column:
     native_name: str
     number: int = 0
     default: Constant | None = None
+    collation: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from replicator.errors import Refused
@@ -24,6 +24,8 @@ class Places:
     """Are names that differ in ASCII case the same name?"""
     reserved: tuple[str, ...] = ()
     """Beginnings of names that are the server's or ours."""
+    barred: Callable[[str], str] = lambda name: ""
+    """Why a name cannot be there, empty where it can."""
 
     def fold(self, name: str) -> str:
         """The form under which two names are the same place."""
@@ -94,6 +96,8 @@ def _admit(name: Name, target: Name, places: Places) -> None:
                 f"{name} would land in {part!r}, and the target keeps only {places.name_bytes} bytes of a name",
                 remedy=f"--map '{name}=a_shorter_name'",
             )
+    if why := places.barred(target.name):
+        raise Refused(f"{name} would land in {target.name!r}: {why}", remedy=f"--map '{name}=another_name'")
     if places.fold(target.name).lower().startswith(places.reserved):
         raise Refused(
             f"{name} would land in {target.name!r}, a name kept for bookkeeping at the target",

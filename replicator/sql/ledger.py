@@ -29,12 +29,14 @@ from replicator.sql.tables import FORMAT_VERSION, SCHEMA, LedgerStatements, Ledg
 
 
 class SqlLedger:
-    def __init__(self, session: Session, *, schemas: bool, fold: Callable[[str], str] = str) -> None:
-        """`fold`: names for which it gives the same are the same name to the target."""
+    def __init__(
+        self, session: Session, *, schemas: bool, fold: Callable[[str], str] = str, collation: str | None = None
+    ) -> None:
+        """`fold`: names for which it gives the same are the same name to the target. `collation`: of its texts."""
         self._session = session
         self._fold = fold
         self._schemas = schemas
-        self._t = LedgerTables(schemas)
+        self._t = LedgerTables(schemas, collation)
         self._name = ""
         self._epoch = 0
         self._mark: tuple[str | None, int] = (None, 0)
@@ -80,6 +82,8 @@ class SqlLedger:
         if not sa.inspect(connection).has_table(self._t.format.name, schema=self._t.format.schema):
             return 0
         versions = connection.scalars(sa.select(self._t.format.c.version)).all()
+        if not versions and self._nothing_kept(connection):
+            return 0
         if len(versions) != 1 or versions[0] not in range(1, FORMAT_VERSION + 1):
             raise Refused(
                 f"the bookkeeping at the target has format version {', '.join(map(str, versions)) or 'none'}, "
@@ -87,6 +91,13 @@ class SqlLedger:
                 remedy="run the version of replicator that wrote it, or a newer one",
             )
         return int(versions[0])
+
+    def _nothing_kept(self, connection: sa.Connection) -> bool:
+        """Where DDL commits by itself, a run may have ended between the tables and the row with their format."""
+        streams = self._t.streams
+        if not sa.inspect(connection).has_table(streams.name, schema=streams.schema):
+            return True
+        return connection.scalar(sa.select(sa.func.count()).select_from(streams)) == 0
 
     def _read(self, connection: sa.Connection, name: str, version: int = FORMAT_VERSION) -> StreamState | None:
         streams, tables = self._t.streams, self._t.tables

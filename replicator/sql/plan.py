@@ -42,11 +42,22 @@ class Plan:
         self._of_key = [(n, encode) for n, i in enumerate(self.key_at) if (encode := encoders[i]) is not None]
         self.update = functools.cache(self._update)
         self.select = functools.cache(self._select)
-        self.insert = dialect.insert(self.target, self.stored)
-        self.empty = dialect.empty(self.target)
-        self.delete = (
-            dialect.delete(self.target, table.key) if table.key else dialect.delete_one(self.target, self.matched)
-        )
+
+    # Statements with parameters, for the engines that use them
+
+    @functools.cached_property
+    def insert(self) -> str:
+        return self._dialect.insert(self.target, self.stored)
+
+    @functools.cached_property
+    def empty(self) -> str:
+        return self._dialect.empty(self.target)
+
+    @functools.cached_property
+    def delete(self) -> str:
+        if self.table.key:
+            return self._dialect.delete(self.target, self.table.key)
+        return self._dialect.delete_one(self.target, self.matched)
 
     def _update(self, assigned: tuple[int, ...]) -> str:
         """Parameters: the values of the columns at `assigned`, then the key."""

@@ -7,8 +7,10 @@ FORMAT_VERSION, and comes with its migration and a fixture of the old rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import LONGTEXT
 
 FORMAT_VERSION = 3
 SCHEMA = "replicator"
@@ -17,8 +19,12 @@ SINCE_2, SINCE_3 = {"since": 2}, {"since": 3}
 
 
 class LedgerTables:
-    def __init__(self, schemas: bool) -> None:
+    """`collation`: where texts that differ may be equal, the one to which they are not."""
+
+    def __init__(self, schemas: bool, collation: str | None = None) -> None:
         self.metadata = sa.MetaData(schema=SCHEMA if schemas else None)
+        self._own = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": collation}
+        text = sa.Text().with_variant(LONGTEXT(), "mysql")
         self._prefix = "" if schemas else PREFIX
         big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
         self.format = self._table("format", sa.Column("version", sa.Integer, primary_key=True))
@@ -26,12 +32,12 @@ class LedgerTables:
             "streams",
             sa.Column("name", sa.String(40), primary_key=True),
             sa.Column("uid", sa.String(32), nullable=False),
-            sa.Column("publication", sa.Text),
-            sa.Column("slot", sa.Text),
-            sa.Column("source", sa.Text, nullable=False),
+            sa.Column("publication", text),
+            sa.Column("slot", text),
+            sa.Column("source", text, nullable=False),
             sa.Column("phase", sa.String(16), nullable=False),
             sa.Column("epoch", big, nullable=False),
-            sa.Column("position", sa.Text),
+            sa.Column("position", text),
             sa.Column("within", big, nullable=False),
         )
         self.tables = self._table(
@@ -39,18 +45,18 @@ class LedgerTables:
             sa.Column("stream", sa.String(40), primary_key=True),
             sa.Column("source_schema", sa.String(128), primary_key=True),
             sa.Column("source_name", sa.String(128), primary_key=True),
-            sa.Column("target_schema", sa.Text, nullable=False),
-            sa.Column("target_name", sa.Text, nullable=False),
+            sa.Column("target_schema", text, nullable=False),
+            sa.Column("target_name", text, nullable=False),
             sa.Column("phase", sa.String(16), nullable=False),
-            sa.Column("floor", sa.Text),
+            sa.Column("floor", text),
             sa.Column("made", sa.Integer, nullable=False),
             sa.Column("may_empty", sa.Integer, nullable=False),
-            sa.Column("shape", sa.Text, nullable=False),
-            sa.Column("policies", sa.Text, nullable=False),
-            sa.Column("carried", sa.Text, nullable=False),
-            sa.Column("options", sa.Text, info=SINCE_2),
-            sa.Column("as_of", sa.Text, info=SINCE_2),
-            sa.Column("settles", sa.Text, info=SINCE_3),
+            sa.Column("shape", text, nullable=False),
+            sa.Column("policies", text, nullable=False),
+            sa.Column("carried", text, nullable=False),
+            sa.Column("options", text, info=SINCE_2),
+            sa.Column("as_of", text, info=SINCE_2),
+            sa.Column("settles", text, info=SINCE_3),
         )
         self.parts = self._table(
             "parts",
@@ -59,21 +65,21 @@ class LedgerTables:
             sa.Column("source_name", sa.String(128), primary_key=True),
             sa.Column("part", sa.Integer, primary_key=True),
             sa.Column("epoch", big, nullable=False),
-            sa.Column("position", sa.Text),
-            sa.Column("cursor", sa.Text),
+            sa.Column("position", text),
+            sa.Column("cursor", text),
             sa.Column("done", sa.Integer, nullable=False),
         )
         self.beats = self._table(
             "beats",
             sa.Column("stream", sa.String(40), primary_key=True),
             sa.Column("pid", sa.Integer, nullable=False),
-            sa.Column("host", sa.Text, nullable=False),
-            sa.Column("started_at", sa.Float, nullable=False),
-            sa.Column("at", sa.Float, nullable=False),
-            sa.Column("head", sa.Text),
+            sa.Column("host", text, nullable=False),
+            sa.Column("started_at", sa.Float(53), nullable=False),
+            sa.Column("at", sa.Float(53), nullable=False),
+            sa.Column("head", text),
             sa.Column("retained_bytes", big),
-            sa.Column("error", sa.Text),
-            sa.Column("lag_seconds", sa.Float, info=SINCE_2),
+            sa.Column("error", text),
+            sa.Column("lag_seconds", sa.Float(53), info=SINCE_2),
         )
 
         self.prepared = self._table(
@@ -81,12 +87,13 @@ class LedgerTables:
             sa.Column("stream", sa.String(40), primary_key=True),
             sa.Column("xid", sa.String(300), primary_key=True),
             sa.Column("part", sa.Integer, primary_key=True),
-            sa.Column("changes", sa.Text, nullable=False),
+            sa.Column("changes", text, nullable=False),
             info=SINCE_3,
         )
 
     def _table(self, name: str, *columns: sa.Column[object], info: dict[str, int] | None = None) -> sa.Table:
-        return sa.Table(self._prefix + name, self.metadata, *columns, info=info or {})
+        own: dict[str, Any] = self._own if self._own["mysql_collate"] else {}
+        return sa.Table(self._prefix + name, self.metadata, *columns, info=info or {}, **own)
 
 
 class LedgerStatements:

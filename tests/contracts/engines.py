@@ -185,6 +185,42 @@ def mysql_source(server: str, request: pytest.FixtureRequest) -> Iterator[Source
             yield SourceUnderTest(source, database.execute, there, lambda tables: Objects())
 
 
+_MYSQL_INDEXES = """
+SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE()
+ORDER BY 1, 2, 3
+"""
+
+
+@contextmanager
+def mysql_target(server: str, request: pytest.FixtureRequest) -> Iterator[TargetUnderTest]:
+    with MysqlDatabase(request.getfixturevalue(server)) as database:
+        engine = find(database.url)
+        opened: list[Target] = []
+
+        def make() -> Target:
+            opened.append(engine.target(engine.endpoint(database.url, None)))
+            return opened[-1]
+
+        def query(statement: str) -> list[tuple[Any, ...]]:
+            database.execute("SET SESSION sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES'")
+            return database.query(statement)
+
+        def inventory() -> object:
+            """What there is, with every row."""
+            found: list[object] = [database.query(_MYSQL_INDEXES)]
+            for (table,) in database.query("SHOW TABLES"):
+                found.append((table, *database.query(f"SHOW CREATE TABLE `{table}`")))
+                found.append(sorted(map(repr, database.query(f"SELECT * FROM `{table}`"))))
+            return found
+
+        infinite = Column("v", Float(64), True, "701:-1", "double precision"), float("inf")
+        try:
+            yield TargetUnderTest(make, query, inventory, engine.places, infinite)
+        finally:
+            for target in opened:
+                target.close()
+
+
 # SQLite
 
 
@@ -245,6 +281,8 @@ SOURCES: Mapping[str, Line] = {
 }
 COPY_SOURCES: Mapping[str, Line] = {**SOURCES, "sqlite": sqlite_source}
 TARGETS: Mapping[str, Line] = {
+    "mysql:mariadb": partial(mysql_target, "mariadb"),
+    "mysql:mysql": partial(mysql_target, "mysql"),
     "postgres:postgres15": partial(postgres_target, "postgres15"),
     "postgres:postgres18": partial(postgres_target, "postgres18"),
     "sqlite": sqlite_target,

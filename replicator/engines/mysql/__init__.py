@@ -1,25 +1,26 @@
-"""MySQL and MariaDB: the binary log as a source."""
+"""MySQL and MariaDB: the binary log as a source, and a database as a target."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from replicator.engine import Capabilities, Endpoint, Source, Target
+from replicator.engines.mysql.names import barred
 from replicator.engines.mysql.position import BinlogPosition
-from replicator.errors import UsageError
 from replicator.model.selection import Places
 from replicator.model.stream import Identity
 
 
 class Mysql:
     schemes = ("mysql", "mariadb")
-    capabilities = Capabilities(reads_log=True, writes=False, transactional_ddl=False, parallel_writers=True)
+    capabilities = Capabilities(reads_log=True, writes=True, transactional_ddl=False, parallel_writers=True)
     places = Places(
         default_schema="",
         schemas=False,
         name_bytes=None,
         folds_case=True,
         reserved=("_replicator_",),
+        barred=barred,
     )
 
     def endpoint(self, url: str, password: str | None) -> Endpoint:
@@ -28,7 +29,9 @@ class Mysql:
         return endpoint(url, password)
 
     def policies(self) -> Mapping[str, frozenset[str]]:
-        return {}
+        from replicator.engines.mysql.storage import POLICIES
+
+        return POLICIES
 
     def copy_source(self, endpoint: Endpoint, announce: Callable[[str], None]) -> Source:
         return self.source(endpoint, announce)
@@ -42,7 +45,9 @@ class Mysql:
         return MysqlSource(endpoint, announce)
 
     def target(self, endpoint: Endpoint) -> Target:
-        raise UsageError("MySQL and MariaDB are not a target yet", remedy="use sqlite:///file.db")
+        from replicator.engines.mysql.target import MysqlTarget
+
+        return MysqlTarget(endpoint)
 
     def position(self, text: str) -> BinlogPosition:
         return BinlogPosition.parse(text)

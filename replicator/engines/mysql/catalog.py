@@ -19,7 +19,8 @@ SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES
 WHERE TABLE_SCHEMA NOT IN %s ORDER BY TABLE_SCHEMA, TABLE_NAME
 """
 _COLUMNS = """
-SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA
+SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA,
+       COLLATION_NAME
 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA IN %s ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION
 """
 _INDEXES = """
@@ -84,7 +85,7 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], list[
     columns: list[Column] = []
     generated: list[str] = []
     unknown: list[tuple[str, str]] = []
-    for name, column_type, charset, nullable, default, extra in rows:
+    for name, column_type, charset, nullable, default, extra, collation in rows:
         if "GENERATED" in extra.replace("DEFAULT_GENERATED", ""):
             generated.append(name)
             continue
@@ -93,8 +94,9 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], list[
             unknown.append((name, column_type))
             continue
         constant = _constant(kind, default, extra, nullable=nullable == "YES")
+        own = native(column_type, charset)
         columns.append(
-            Column(name, kind, nullable == "YES", native(column_type, charset), column_type, default=constant)
+            Column(name, kind, nullable == "YES", own, column_type, default=constant, collation=collation or "")
         )
     return tuple(columns), generated, unknown
 

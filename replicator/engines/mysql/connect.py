@@ -8,9 +8,10 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pymysql
+from pymysql.constants import CLIENT
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -111,7 +112,7 @@ def connect(where: Endpoint, *, read_timeout: float | None = None) -> Connection
 
     `read_timeout`: seconds after which a silent server is taken for gone; without one a statement may run for ever.
     """
-    connection = open_session(where, read_timeout)
+    connection: Connection = open_session(where, read_timeout)
     try:
         try:
             query(connection, SESSION)
@@ -125,10 +126,20 @@ def connect(where: Endpoint, *, read_timeout: float | None = None) -> Connection
     return connection
 
 
-def open_session(where: Endpoint, read_timeout: float | None = None) -> Connection:
+AnyConnection = TypeVar("AnyConnection", bound="Connection")
+
+
+def open_session(
+    where: Endpoint,
+    read_timeout: float | None = None,
+    of: type[AnyConnection] = Connection,
+    *,
+    target: bool = False,
+) -> AnyConnection:
+    """`target`: for writing: in transactions, counting the rows that a statement finds, with LOCAL, of class `of`."""
     url = make_url(where.url)
     with translated(where):
-        connection = Connection(
+        connection: AnyConnection = of(
             host=url.host or "localhost",
             port=url.port or PORT,
             unix_socket=_one(url, "unix_socket"),
@@ -136,10 +147,11 @@ def open_session(where: Endpoint, read_timeout: float | None = None) -> Connecti
             password=str(url.password) if url.password is not None else "",
             database=url.database,
             charset="utf8mb4",
-            autocommit=True,
+            autocommit=not target,
             connect_timeout=CONNECT_S,
             read_timeout=read_timeout,
-            local_infile=False,
+            local_infile=target,
+            client_flag=CLIENT.FOUND_ROWS if target else 0,
             server_public_key=_public_key(url),
             program_name="replicator",
             **_tls(url),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from replicator.engines.mysql import binlog
@@ -68,6 +68,20 @@ class Flavor:
     """Settings that say after how many seconds a log file is removed, the first that the server has; 0: never."""
     holders: str
     """The sessions that stand in the way of a lock on all tables."""
+    exact_collation: str
+    """Of utf8mb4: two texts are equal to it that have the same bytes."""
+    own_types: Mapping[str, Version]
+    """Types that not every server has, each with the version that brought it."""
+    json_is_text: bool
+    isolation: str
+    """The setting of the isolation level."""
+    idle_limit: tuple[str, str | None]
+    """What ends a session that stands still for some seconds: the setting, and the same for when no transaction is
+    open; None where it counts in transactions alone."""
+    blockers: str
+    """The sessions that another one waits for, by its number. Not everybody may ask."""
+    row_word: str
+    """What stands before each row of VALUES, where that is a table."""
 
 
 MYSQL = Flavor(
@@ -104,6 +118,15 @@ MYSQL = Flavor(
     expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, UTC_TIMESTAMP()) "
     "FROM information_schema.innodb_trx ORDER BY trx_started",
+    exact_collation="utf8mb4_0900_bin",
+    own_types={"json": (8, 0), "vector": (9, 0), "geomcollection": (8, 0)},
+    json_is_text=False,
+    isolation="transaction_isolation",
+    idle_limit=("wait_timeout", "wait_timeout = 86400"),
+    blockers="SELECT b.PROCESSLIST_ID, b.PROCESSLIST_USER, b.PROCESSLIST_HOST, b.PROCESSLIST_TIME "
+    "FROM performance_schema.data_lock_waits w JOIN performance_schema.threads b ON b.THREAD_ID = w.BLOCKING_THREAD_ID "
+    "JOIN performance_schema.threads r ON r.THREAD_ID = w.REQUESTING_THREAD_ID WHERE r.PROCESSLIST_ID = %s",
+    row_word="ROW",
 )
 MARIADB = Flavor(
     name="MariaDB",
@@ -138,6 +161,16 @@ MARIADB = Flavor(
     expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) "
     "FROM information_schema.innodb_trx ORDER BY trx_started",
+    exact_collation="utf8mb4_nopad_bin",
+    own_types={"inet4": (10, 10), "inet6": (10, 5), "uuid": (10, 7), "vector": (11, 7)},
+    json_is_text=True,
+    isolation="tx_isolation",
+    idle_limit=("idle_transaction_timeout", None),
+    blockers="SELECT p.ID, p.USER, p.HOST, p.TIME FROM information_schema.INNODB_LOCK_WAITS w "
+    "JOIN information_schema.INNODB_TRX b ON b.trx_id = w.blocking_trx_id "
+    "JOIN information_schema.INNODB_TRX r ON r.trx_id = w.requesting_trx_id "
+    "JOIN information_schema.PROCESSLIST p ON p.ID = b.trx_mysql_thread_id WHERE r.trx_mysql_thread_id = %s",
+    row_word="",
 )
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 

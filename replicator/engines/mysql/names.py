@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from replicator.model.schema import Name
 from replicator.sql.statements import quote as quote_with
 
+NAME_CHARACTERS = 64
+
 
 def quote(name: str) -> str:
     return quote_with("`", name)
@@ -18,3 +20,14 @@ def quote_all(names: Iterable[str]) -> str:
 
 def quote_table(name: Name) -> str:
     return f"{quote(name.schema)}.{quote(name.name)}"
+
+
+def barred(name: str) -> str:
+    """Why a name cannot be one of a table or a column; empty where it can."""
+    if len(name) > NAME_CHARACTERS:
+        return f"a name has at most {NAME_CHARACTERS} characters there"
+    if name.endswith(" "):
+        return "no name ends in a space there"
+    if any(ord(letter) > 0xFFFF for letter in name):
+        return "names have no characters beyond U+FFFF there"
+    return ""

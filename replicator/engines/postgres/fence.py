@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 
 import psycopg2
 
 from replicator.engine import Endpoint, Objects
 from replicator.engines.postgres.connect import open_session, parameters
 from replicator.engines.postgres.failures import LOCK_TIMEOUT
-from replicator.engines.postgres.lock import NOTICE_S, shown
+from replicator.engines.postgres.lock import shown
 from replicator.engines.postgres.session import LOCK_PATIENCE_S, TargetSession
 from replicator.errors import Fenced, ReplicatorError, Retryable
 from replicator.model.schema import Name
 from replicator.model.stream import StreamPhase, StreamState
 from replicator.sql.ledger import SqlLedger
+from replicator.sql.waiting import saying_who_holds
 
 _BLOCKERS = """
 SELECT b.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'the server''s own host'),
@@ -25,7 +24,6 @@ SELECT b.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 't
 FROM unnest(pg_catalog.pg_blocking_pids(%s)) b (pid) LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
 """
 _MADE_MEANWHILE = {"23505", "42P06", "42P07"}
-log = logging.getLogger("replicator")
 
 
 class PostgresLedger(SqlLedger):
@@ -42,9 +40,9 @@ class PostgresLedger(SqlLedger):
         first: StreamPhase = "preparing",
         held: int | None = None,
     ) -> StreamState:
-        found: list[str] = []
+        pid, found = self._session.driver.info.backend_pid, []
         try:
-            with self._saying_who_holds(found):
+            with saying_who_holds(lambda: self._blockers(pid)) as found:
                 return super().claim(name, source, objects, leave, first, held)
         except ReplicatorError as error:
             code = getattr(error.__cause__, "pgcode", None) or getattr(
@@ -59,26 +57,13 @@ class PostgresLedger(SqlLedger):
                 raise Retryable("another run has made the bookkeeping tables at this moment") from error
             raise
 
-    @contextmanager
-    def _saying_who_holds(self, found: list[str]) -> Iterator[None]:
-        pid = self._session.driver.info.backend_pid
-
-        def look() -> None:
-            with suppress(psycopg2.Error):
-                connection = open_session(parameters(self._where, session={}))
-                try:
-                    with connection, connection.cursor() as cursor:
-                        cursor.execute(_BLOCKERS, (pid,))
-                        found.extend(shown(row) for row in cursor.fetchall())
-                finally:
-                    connection.close()
-            if found:
-                log.warning("waiting for the stream's row, which is held by %s", "; ".join(found))
-
-        timer = threading.Timer(NOTICE_S, look)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+    def _blockers(self, pid: int) -> list[str]:
+        with suppress(psycopg2.Error):
+            connection = open_session(parameters(self._where, session={}))
+            try:
+                with connection, connection.cursor() as cursor:
+                    cursor.execute(_BLOCKERS, (pid,))
+                    return [shown(row) for row in cursor.fetchall()]
+            finally:
+                connection.close()
+        return []

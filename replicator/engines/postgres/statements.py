@@ -5,4 +5,4 @@ from __future__ import annotations
 
 from replicator.sql.statements import Dialect
 
-DIALECT = Dialect('"', "$", "IS NOT DISTINCT FROM", schemas=True, row_ids=("ctid",))
+DIALECT = Dialect('"', "$", "IS NOT DISTINCT FROM", schemas=True)

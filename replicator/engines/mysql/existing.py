@@ -1,0 +1,183 @@
+"""Can a table that we did not make hold the rows without changing them, and does nothing else happen with them?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from replicator.engine import Finding
+from replicator.engines.mysql import ownforms
+from replicator.engines.mysql.names import quote, quote_all
+from replicator.engines.mysql.session import TargetSession
+from replicator.engines.mysql.targettypes import TargetTypes
+from replicator.engines.mysql.types import canonical, declared
+from replicator.errors import ReplicatorError
+from replicator.model.datatypes import Bytes, DataType, Enum, Text
+from replicator.model.schema import Column
+from replicator.model.stream import Followed
+from replicator.sql import digest
+from replicator.sql.wider import holds
+
+ANEW = "drop the table and let it be made"
+_TABLE = """
+SELECT TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s
+"""
+_COLUMNS = """
+SELECT COLUMN_NAME, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION
+"""
+_KEYS = """
+SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS
+WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX
+"""
+_TRIGGERS = """
+SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = %s
+"""
+Problem = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class There:
+    """A column of the target table."""
+
+    name: str
+    type: str
+    charset: str | None
+    collation: str | None
+    nullable: bool
+    filled: bool
+    generated: bool
+
+    @property
+    def exact(self) -> bool:
+        """Are only texts of the same bytes equal to it?"""
+        return self.collation is None or self.collation == "binary" or self.collation.endswith("_bin")
+
+
+def findings(session: TargetSession, types: TargetTypes, followed: Followed, *, ours: bool) -> Iterator[Finding]:
+    """`ours`: we made the table, so its columns are right; what somebody added to it is looked at all the same."""
+    own = followed.target.name
+    rows = session.execute(_TABLE, (own,)).fetchall()
+    if not rows:
+        return
+    problems = [*_usable(session, followed, *rows[0])]
+    if not problems and not ours:
+        columns = [_there(*row) for row in session.execute(_COLUMNS, (own,)).fetchall()]
+        problems = [*_held(types, followed, columns), *_beside(followed, columns)]
+        problems += _found_by(session, followed, columns)
+    for what, remedy in problems:
+        yield Finding("refuse", f"target table {own}: {what}", remedy)
+
+
+def _there(
+    name: str,
+    kind: str,
+    charset: str | None,
+    collation: str | None,
+    nullable: str,
+    default: str | None,
+    extra: str,
+) -> There:
+    generated = "GENERATED" in extra.replace("DEFAULT_GENERATED", "")
+    filled = default is not None or nullable == "YES" or "auto_increment" in extra
+    return There(name, kind, charset, collation, nullable == "YES", filled, generated)
+
+
+def _usable(session: TargetSession, followed: Followed, kind: str, engine: str | None) -> Iterator[Problem]:
+    name = quote(followed.target.name)
+    if kind != "BASE TABLE":
+        other = f"drop it, or --map '{followed.table.name}=other_name'"
+        yield f"it is a {kind.lower()}, not a plain table", other
+        return
+    if engine != "InnoDB":
+        yield f"it is stored by {engine}, which has no transactions", f"ALTER TABLE {name} ENGINE = InnoDB"
+    triggers = [row[0] for row in session.execute(_TRIGGERS, (followed.target.name,)).fetchall()]
+    if triggers and not followed.options.allow_triggers:
+        yield (
+            f"its triggers would fire, and no session can switch them off: {', '.join(triggers)}",
+            f"drop them; or, if they do no harm, allow_triggers = true under [table_options.'{followed.table.name}']",
+        )
+
+
+def _held(types: TargetTypes, followed: Followed, columns: list[There]) -> Iterator[Problem]:
+    """Can each column take the values as they come?"""
+    by_name = {column.name: column for column in columns}
+    if followed.digested != (digest.COLUMN in by_name):
+        yield "it has no digest column, or that of an earlier stream", ANEW
+    for column in followed.table.columns:
+        there = by_name.get(column.name)
+        if there is None:
+            yield f"column {column.name} is missing", f"add it, or {ANEW}"
+        elif there.generated:
+            yield f"column {column.name} is generated there: it takes no values", f"drop its expression, or {ANEW}"
+        else:
+            yield from _fits(types, followed, column, there)
+            if not there.nullable and column.nullable:
+                yield f"column {column.name} is NOT NULL, and the source has it nullable", "drop its NOT NULL"
+
+
+def _fits(types: TargetTypes, followed: Followed, column: Column, there: There) -> Iterator[Problem]:
+    try:
+        form = types.form(followed, column)
+    except ReplicatorError:
+        return  # said already
+    kind = canonical(there.type)
+    if kind is None or not _takes(kind, form.kind, there, column):
+        yield (
+            f"column {column.name} is {there.type}{f' ({there.charset})' if there.charset else ''}, which cannot hold "
+            f"every value of {form.type} as it is",
+            f"ALTER TABLE {quote(followed.target.name)} MODIFY {quote(column.name)} {form.type}; or {ANEW}",
+        )
+
+
+def _takes(kind: DataType, here: DataType, there: There, column: Column) -> bool:
+    if isinstance(kind, Text | Enum) and there.charset != "utf8mb4":
+        own = column.native.rpartition("|")[2] if ownforms.own(column) else "utf8mb4"
+        narrow = there.charset not in (own, {"utf8": "utf8mb3"}.get(own, own)) and there.charset != "ascii"
+        if narrow or (there.charset == "ascii" and here != Text(36)):
+            return False
+    if isinstance(kind, Text) and isinstance(here, Text) and kind.length is None:
+        return _blob_bytes(there.type) >= 4 * (here.length or 1 << 30)
+    if isinstance(kind, Bytes) and isinstance(here, Bytes):
+        return declared(there.type).word == "longblob" or there.type == column.native.rpartition("|")[0]
+    return holds(kind, here)
+
+
+def _blob_bytes(kind: str) -> int:
+    return {"tinytext": 1 << 8, "text": 1 << 16, "mediumtext": 1 << 24, "longtext": 1 << 32}.get(kind, 0)
+
+
+def _beside(followed: Followed, columns: list[There]) -> Iterator[Problem]:
+    """Columns that the source does not have."""
+    for column in columns:
+        if column.name not in (*followed.table.names, digest.COLUMN) and not (column.filled or column.generated):
+            yield (
+                f"column {column.name} is NOT NULL without a default, and the source does not have it",
+                "give it a default",
+            )
+
+
+def _found_by(session: TargetSession, followed: Followed, columns: list[There]) -> Iterator[Problem]:
+    """Is a row found by its key through an index, and are only equal bytes equal to its keys?"""
+    table = followed.table
+    parts: dict[str, list[tuple[str | None, int | None]]] = {}
+    for index, column, prefix in session.execute(_KEYS, (followed.target.name,)).fetchall():
+        parts.setdefault(index, []).append((column, prefix))
+    whole = [{name for name, _ in of} for of in parts.values() if all(prefix is None for _, prefix in of)]
+    if table.key and set(table.key) not in whole:
+        yield (
+            f"it has no primary key or unique index on ({', '.join(table.key)})",
+            f"CREATE UNIQUE INDEX {quote(followed.target.name[:50] + '_key')} ON {quote(followed.target.name)} "
+            f"({quote_all(table.key)})",
+        )
+    unique = {name for of in parts.values() for name, _ in of}
+    sources = {column.name: column.collation for column in table.columns}
+    for there in columns:
+        if there.name in sources and there.name in {*table.key, *unique} and not there.exact:
+            if there.collation == sources[there.name]:
+                continue  # what is equal here was equal at the source
+            yield (
+                f"column {there.name} has the collation {there.collation}, and is in a key or unique index: texts that "
+                "differ would be taken for the same",
+                f"give it the collation {session.flavor.exact_collation}, or {ANEW}",
+            )

@@ -1,0 +1,120 @@
+"""A table as it is at the target: how each column is compared, read and loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from replicator.engines.mysql.literals import literal
+from replicator.engines.mysql.names import quote, quote_all
+from replicator.engines.mysql.session import TargetSession
+from replicator.engines.mysql.types import SPATIAL
+from replicator.errors import CannotApply
+from replicator.model.values import Value
+from replicator.sql.plan import Plan
+
+_COLUMNS = """
+SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS
+WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s
+"""
+_BYTES = frozenset(("tinyblob", "blob", "mediumblob", "longblob", "binary", "varbinary"))
+_OPAQUE = frozenset((*SPATIAL, "vector"))
+_CASTS = {"date": "DATE", "datetime": "DATETIME(6)", "timestamp": "DATETIME(6)", "time": "TIME(6)"}
+
+
+@dataclass(frozen=True)
+class Read:
+    """How a value is fetched: the expression, and what makes it what an encoder gives."""
+
+    expression: str
+    convert: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """`charset`, `collation`: of a text. `exact`: the server's collation that no two texts are equal to."""
+
+    name: str
+    type: str
+    charset: str | None
+    collation: str | None
+    exact: str
+
+    def equal(self, given: str, table: str = "") -> str:
+        """The condition that finds a key's value through its index. `given`: an expression."""
+        return f"{table}{quote(self.name)} = {self._as_ours(given)}"
+
+    def _as_ours(self, given: str) -> str:
+        if self.charset is not None:
+            if self.charset != "utf8mb4":
+                given = f"CONVERT({given} USING {self.charset})"
+            return f"{given} COLLATE {self.collation}"
+        if self.type in _CASTS:
+            return f"CAST({given} AS {_CASTS[self.type]})"
+        return given
+
+    def same(self, value: Value) -> str:
+        """Is it the very value, as the server keeps it? Of 0.0 and -0.0, which are equal, one was meant."""
+        name = quote(self.name)
+        if value is None:
+            return f"{name} IS NULL"
+        given = literal(value)
+        if self.charset is not None:
+            return f"CONVERT({name} USING utf8mb4) COLLATE {self.exact} = {given} COLLATE {self.exact}"
+        if self.type == "json":
+            return f"{self._text(name)} = {self._text(f'CAST({given} AS JSON)')}"
+        if self.type in _OPAQUE:
+            return f"HEX({name}) = HEX({given})"
+        if self.type in ("float", "double") and value == 0 and isinstance(value, float):
+            sign = "-0" if math.copysign(1.0, value) < 0 else "0"
+            return f"{name} = 0 AND CAST({name} AS CHAR) = '{sign}'"
+        return f"{name} = {self._as_ours(given)}"
+
+    def _text(self, expression: str) -> str:
+        return f"CAST({expression} AS CHAR CHARACTER SET utf8mb4) COLLATE {self.exact}"
+
+    @property
+    def read(self) -> Read:
+        name = quote(self.name)
+        if self.type in _BYTES or self.type in _OPAQUE:
+            return Read(f"HEX({name})", bytes.fromhex)
+        if self.type in ("float", "double"):
+            return Read(f"{name} * 1e0", float)
+        if self.type in ("bit", "year") or self.type.endswith("int"):
+            return Read(f"{name} + 0", int)
+        return Read(f"CONVERT({name} USING utf8mb4)" if self.charset else f"CAST({name} AS CHAR)", str)
+
+    @property
+    def loaded(self) -> str | None:
+        """What LOAD DATA makes of its field, with a place for it; None for the field as it is."""
+        if self.type in _BYTES or self.type in _OPAQUE:
+            return "UNHEX({})"
+        return "CAST({} AS UNSIGNED)" if self.type == "bit" else None
+
+
+class Shape:
+    def __init__(self, plan: Plan, columns: dict[str, TargetColumn]) -> None:
+        self.table = quote(plan.target.name)
+        self.columns = [columns[name] for name in plan.stored]
+        self.key = [columns[name] for name in plan.matched]
+        self.insert = f"INSERT INTO {self.table} ({quote_all(plan.stored)}) VALUES "
+        self.joined = " AND ".join(column.equal(f"s.k{n}", "t.") for n, column in enumerate(self.key))
+        other = next((name for name in plan.stored if name not in plan.table.key), plan.stored[0])
+        self.nothing = f"{quote(other)} = {quote(other)}"
+        """An assignment that changes nothing, for an update that has none: the row must be there all the same."""
+
+    @classmethod
+    def of(cls, session: TargetSession, plan: Plan) -> Shape:
+        """Raises CannotApply where a column is gone: what was checked at the start may have changed since."""
+        found = session.execute(_COLUMNS, (plan.target.name,)).fetchall()
+        exact = session.flavor.exact_collation
+        columns = {name: TargetColumn(name, kind.lower(), cs, c, exact) for name, kind, cs, c in found}
+        for name in plan.stored:
+            if name not in columns:
+                raise CannotApply(
+                    f"{plan.table.name}: the target table {plan.target.name} has no column {name}, or is gone",
+                    remedy="make it as it was; or copy the table anew",
+                )
+        return cls(plan, columns)

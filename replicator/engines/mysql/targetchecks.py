@@ -1,0 +1,98 @@
+"""Can this server be a target? Rights are tried by using them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pymysql
+
+from replicator.engine import Finding
+from replicator.engines.mysql.names import quote
+from replicator.engines.mysql.session import TargetSession
+from replicator.engines.mysql.targetfailures import READ_ONLY, number
+
+TRIAL = "_replicator_trial"
+_DENIED = {1044, 1142, 1227}
+
+
+def findings(session: TargetSession) -> list[Finding]:
+    with session.translated():
+        found = [*_version(session), *_settings(session)]
+        return found if any(each.level == "refuse" for each in found) else [*found, *_rights(session)]
+
+
+def _version(session: TargetSession) -> Iterator[Finding]:
+    flavor, version = session.flavor, session.version
+    shown = f"{flavor.name} {version[0]}.{version[1]}"
+    if version < flavor.oldest:
+        oldest = ".".join(map(str, flavor.oldest))
+        yield Finding("refuse", f"the target is {shown}; {flavor.name} {oldest} or newer is needed", "upgrade it")
+    elif version[0] not in flavor.known:
+        yield Finding("untested", f"unknown version: the target is {shown}")
+    elif version not in flavor.tested:
+        yield Finding("warn", f"untested version: the target is {shown}")
+
+
+def _settings(session: TargetSession) -> Iterator[Finding]:
+    if session.setting("log_bin") and session.setting("binlog_format") == "STATEMENT":
+        yield Finding(
+            "refuse",
+            "binlog_format is STATEMENT at the target, with which it takes no writes at our isolation level",
+            "SET GLOBAL binlog_format = ROW",
+        )
+    if session.setting("innodb_flush_log_at_trx_commit") not in (1, 3):
+        yield Finding(
+            "warn",
+            "innodb_flush_log_at_trx_commit is not 1 at the target: a crash of its machine loses commits that the "
+            "source was told of",
+            "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
+        )
+    if session.setting("explicit_defaults_for_timestamp") == 0:
+        yield Finding(
+            "refuse",
+            "explicit_defaults_for_timestamp is OFF at the target: TIMESTAMP columns would change by themselves",
+            "set explicit_defaults_for_timestamp = ON in its configuration",
+        )
+
+
+def _rights(session: TargetSession) -> Iterator[Finding]:
+    """A table is made, written and dropped: where it is refused, this says by what."""
+    name = quote(f"{TRIAL}_{session.driver.thread_id()}")
+    account = str(session.execute("SELECT CURRENT_USER()").fetchone()[0])
+    user, _, host = account.rpartition("@")
+    database = quote(session.database)
+    statements = (
+        f"CREATE TABLE {name} (a int PRIMARY KEY, b int) ENGINE = InnoDB",
+        f"CREATE UNIQUE INDEX b ON {name} (b)",
+        f"INSERT INTO {name} VALUES (1, 1)",
+        f"UPDATE {name} SET b = 2 WHERE a = 1",
+        f"DELETE FROM {name} WHERE a = 1",
+    )
+    made = False
+    try:
+        for statement in statements:
+            session.execute(statement)
+            made = True
+    except pymysql.err.Error as error:
+        if number(error) in READ_ONLY:
+            yield Finding("refuse", "the target is read-only: it takes no writes", "connect to the primary")
+            return
+        if number(error) not in _DENIED:
+            raise
+        yield Finding(
+            "refuse",
+            f"tables cannot be made and written in the target's database: {' '.join(statement.split()[:2])} is denied",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER ON {database}.* TO '{user}'@'{host}'",
+        )
+    finally:
+        if made:
+            try:
+                session.execute(f"DROP TABLE {name}")
+            except pymysql.err.Error as error:
+                if number(error) not in _DENIED:
+                    raise
+                yield Finding(
+                    "refuse",
+                    f"the table {name}, made to try the rights, cannot be dropped",
+                    f"GRANT DROP ON {database}.* TO '{user}'@'{host}'; DROP TABLE {name}",
+                )

@@ -88,7 +88,7 @@ class Selection:
 
 
 def _admit(name: Name, target: Name, places: Places) -> None:
-    for part in target:
+    for part in target if places.schemas else (target.name,):
         if "\0" in part or not part:
             raise Refused(f"{name} would land under a name that is empty or has a NUL byte")
         if places.name_bytes is not None and len(part.encode()) > places.name_bytes:

@@ -15,7 +15,7 @@ from calendar import monthrange
 from decimal import Decimal
 from typing import Any
 
-from replicator.model.datatypes import Array, DataType
+from replicator.model.datatypes import Array, DataType, Float
 from replicator.model.nested import array_to_json, mapping_to_json
 from replicator.model.values import Value
 from replicator.sql.ddl import Encode
@@ -214,8 +214,19 @@ def _number(digits: str) -> int:
     return 0
 
 
+_NEGATIVE_ZERO = re.compile(r"(?<=[\[,])-0(?=[,\]])", re.ASCII)
+
+
 def array(kind: Array, finish: Encode) -> Encode:
+    """A whole number has no negative zero there, and an array of floating-point numbers has no texts beside them."""
+    if floats(kind):
+        return lambda value: finish(_NEGATIVE_ZERO.sub("-0.0", array_to_json(as_text(value), kind, _element)))
     return lambda value: finish(array_to_json(as_text(value), kind, _element))
+
+
+def floats(kind: DataType) -> bool:
+    """Is it an array of floating-point numbers?"""
+    return floats(kind.element) if isinstance(kind, Array) else isinstance(kind, Float)
 
 
 def mapping(finish: Encode) -> Encode:

@@ -6,7 +6,8 @@ exact, and the same for every value. https://dev.mysql.com/doc/refman/9.7/en/dat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -52,7 +53,7 @@ KEY_BYTES = 3072
 CHARACTER = 4
 LONGEST_VARCHAR = 16_000
 """Characters: a row has 65,535 bytes for all of its columns that are no TEXT or BLOB."""
-_LENGTHS = {"inet": 43, "cidr": 43, "macaddr": 17, "macaddr8": 23, "inet4": 15, "inet6": 45, "timetz": 21}
+_LENGTHS = {"inet": 43, "cidr": 43, "macaddr": 17, "macaddr8": 23, "inet4": 15, "inet6": 45, "timetz": 24}
 _JSON_BY_ITS_TEXT = frozenset(("vector", "halfvec"))
 _SIZES = {8: "tinyint", 16: "smallint", 24: "mediumint", 32: "int", 64: "bigint"}
 
@@ -166,7 +167,7 @@ def form(kind: DataType, policies: Mapping[str, str], there: Dialect, most: int 
         case Json():
             return _document(there, most, doubles=chosen == "double")
         case Array():
-            inner = _document(there, most, doubles=chosen == "double")
+            inner = _document(there, most, doubles=chosen == "double" or encoders.floats(kind))
             return replace(inner, encode=encoders.array(kind, inner.encode or encoders.text(None)))
         case Pairs():
             inner = _document(there, most, doubles=False)
@@ -194,33 +195,32 @@ def form(kind: DataType, policies: Mapping[str, str], there: Dialect, most: int 
 
 
 def characters(length: int | None, there: Dialect, most: int | None, encode: Encode | None = None) -> Form:
-    """Text of at most so many characters, compared by its bytes. In a key it may be cut short by `most`: a longer value
-    stops the stream."""
-    collation = f"CHARACTER SET utf8mb4 COLLATE {there.flavor.exact_collation}"
+    """Text of at most so many characters, compared by its bytes, as the table's default says. In a key the column may
+    be shorter, by `most`: a longer value stops the stream."""
     longest = LONGEST_VARCHAR if most is None else max(1, most // CHARACTER)
     own = encode or encoders.text(length)
     if (length is not None and length <= longest) or most is not None:
         size = longest if length is None else min(length, longest)
         shortened = encoders.shortened(own, size)
         return Form(
-            f"varchar({size}) {collation}",
+            f"varchar({size})",
             Text(size),
             shortened,
             width=size * CHARACTER + 2,
             key_bytes=size * CHARACTER,
-            shorter=None if most is not None else lambda: _long(length, collation, own),
+            shorter=None if most is not None else lambda: _long(length, own),
         )
-    return _long(length, collation, own)
+    return _long(length, own)
 
 
-def _long(length: int | None, collation: str, encode: Encode) -> Form:
+def _long(length: int | None, encode: Encode) -> Form:
     if length is not None and length * CHARACTER <= 0xFFFF:
         word = "text"
     elif length is not None and length * CHARACTER <= 0xFFFFFF:
         word = "mediumtext"
     else:
         word = "longtext"
-    return Form(f"{word} {collation}", Text(length), encode, key_bytes=None)
+    return Form(word, Text(length), encode, key_bytes=None)
 
 
 def _bytes(most: int | None) -> Form:
@@ -262,19 +262,27 @@ def _document(there: Dialect, most: int | None, *, doubles: bool) -> Form:
 def _enum(labels: tuple[str, ...], there: Dialect, most: int | None, *, own: bool) -> Form:
     encode = shared.one_of(labels)
     if own:
-        return Form(_labelled("enum", labels, there.flavor.exact_collation), Enum("enum", labels), encode)
+        return Form(_labelled("enum", labels), Enum("enum", labels), encode)
     kept = characters(max(64, *map(len, labels)), there, most, encode)
     return replace(kept, labels=labels)
 
 
-def _labelled(word: str, labels: Iterable[str], collation: str) -> str:
-    return f"{word}({', '.join(map(text_literal, labels))}) CHARACTER SET utf8mb4 COLLATE {collation}"
+def _labelled(word: str, labels: Iterable[str]) -> str:
+    return f"{word}({', '.join(map(text_literal, labels))})"
 
 
 def _digits(precision: int | None) -> int:
     return shared.MOST_DIGITS if precision is None or precision > shared.MOST_DIGITS else precision
 
 
-def _one_of(labels: Iterable[str]) -> Callable[[str], str]:
-    listed = ", ".join(map(text_literal, labels))
-    return lambda column: f"{column} IN ({listed})"
+_PLAIN = re.compile(r"[ -&(-\[\]-~]*")
+"""Labels that a server writes back into its catalog as they came. Of others it loses quotes and characters beyond
+U+FFFF there (MySQL 9.7, MariaDB 10.11)."""
+
+
+def _one_of(labels: Sequence[str]) -> Callable[[str], str]:
+    if all(map(_PLAIN.fullmatch, labels)):
+        listed = ", ".join(map(text_literal, labels))
+        return lambda column: f"{column} IN ({listed})"
+    listed = ", ".join(f"x'{label.encode().hex()}'" for label in labels)
+    return lambda column: f"CAST({column} AS BINARY) IN ({listed})"

@@ -77,7 +77,15 @@ def _of_source(kind: str, value: Any) -> Cell:
 def _shortest(value: float) -> float:
     """The shortest decimal that is this number of 32 bits."""
     raw = struct.pack("<f", value)
-    return next(float(f"{value:.{n}g}") for n in range(1, 10) if struct.pack("<f", float(f"{value:.{n}g}")) == raw)
+    return next(found for n in range(1, 10) if _single(found := float(f"{value:.{n}g}")) == raw)
+
+
+def _single(value: float) -> bytes:
+    """Rounding may lead beyond the greatest number of 32 bits."""
+    try:
+        return struct.pack("<f", value)
+    except OverflowError:
+        return b""
 
 
 def _float(value: float) -> str:

@@ -1,0 +1,47 @@
+"""Any source and its MySQL or MariaDB copy, with the product between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymysql
+
+from tests.support.mysql_database import MysqlDatabase
+from tests.support.pair import Pair
+
+# The least rights of the documented user of a target. {database} is the test's database.
+TARGET_GRANTS = ("SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER ON {database}.*",)
+NO_TABLE = 1146
+
+
+class IntoMysql(Pair):
+    """Mixed in before the pair of a source: its target is the database `copy`, written with the least rights."""
+
+    copy: MysqlDatabase
+    _target: str
+
+    def land(self, copy: MysqlDatabase) -> None:
+        self.copy = copy
+        self._target = copy.user(TARGET_GRANTS)
+
+    @property
+    def target(self) -> str:
+        return self._target
+
+    @property
+    def streams(self) -> str:
+        return "_replicator_streams"
+
+    def rows(self, statement: str, *args: object) -> list[tuple[Any, ...]]:
+        try:
+            return self.copy.query(statement.replace('"', "`").replace("?", "%s"), *args)
+        except pymysql.err.ProgrammingError as error:
+            if error.args[0] == NO_TABLE and "_replicator_" in statement:
+                return []
+            raise
+
+    def saved(self) -> list[tuple[Any, ...]]:
+        return self.rows("SELECT name, uid, position, phase FROM _replicator_streams ORDER BY name")
+
+    def assert_nothing_made(self) -> None:
+        assert self.copy.query("SHOW TABLES") == [], "tables were made"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.databases import PostgresDatabase
 from tests.support.mysql_database import MysqlDatabase
-from tests.support.mysql_pair import MysqlPair
+from tests.support.mysql_pair import MysqlPair, MysqlToMysql
 from tests.support.pair import Pair
 from tests.support.postgres_pair import PostgresPair
 from tests.support.servers import Server
@@ -61,13 +61,41 @@ def pair15(postgres15: Server, tmp_path: Path) -> Iterator[Pair]:
         yield made
 
 
-@pytest.fixture(params=[f"{source}-{target}" for source in ("mysql", "mariadb") for target in ("sqlite", "postgres18")])
+ROTATION = {
+    "mysql-sqlite": 1,
+    "mariadb-sqlite": 2,
+    "mysql-postgres18": 0,
+    "mariadb-postgres18": 1,
+    "mysql-mysql": 0,
+    "mariadb-mysql": 1,
+    "mysql-mariadb": 1,
+    "mariadb-mariadb": 2,
+}
+"""In which of three runs a pair has its long tests: each run has pairs of every target."""
+EVERY_PAIR = [pytest.param(pair, marks=pytest.mark.rotating(group=group)) for pair, group in ROTATION.items()]
+
+
+@pytest.fixture(params=[pair for pair in ROTATION if pair.endswith(("sqlite", "postgres18"))])
 def mysql_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlPair]:
-    """A fresh database on MySQL and on MariaDB, and a target of each kind."""
-    source, target = request.param.split("-")
+    """A fresh database on MySQL and on MariaDB, and a target of each other kind."""
     with ExitStack() as stack:
-        database = stack.enter_context(MysqlDatabase(request.getfixturevalue(source)))
-        copy = None
-        if target != "sqlite":
-            copy = stack.enter_context(PostgresDatabase(request.getfixturevalue(target)))
-        yield stack.enter_context(MysqlPair(database, tmp_path / "copy.db", copy))
+        yield _mysql_pair(request, stack, tmp_path)
+
+
+@pytest.fixture(params=EVERY_PAIR)
+def rotating_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlPair]:
+    """The same, these servers as targets too, each in one run of three."""
+    with ExitStack() as stack:
+        yield _mysql_pair(request, stack, tmp_path)
+
+
+def _mysql_pair(request: pytest.FixtureRequest, stack: ExitStack, tmp_path: Path) -> MysqlPair:
+    source, target = request.param.split("-")
+    database = stack.enter_context(MysqlDatabase(request.getfixturevalue(source)))
+    if target in ("mysql", "mariadb"):
+        into = stack.enter_context(MysqlDatabase(request.getfixturevalue(target)))
+        return stack.enter_context(MysqlToMysql(database, into))
+    copy = None
+    if target != "sqlite":
+        copy = stack.enter_context(PostgresDatabase(request.getfixturevalue(target)))
+    return stack.enter_context(MysqlPair(database, tmp_path / "copy.db", copy))

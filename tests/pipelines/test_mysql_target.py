@@ -25,7 +25,7 @@ class PostgresIntoMysql(IntoMysql, Pair):
         self.land(copy)
 
     def assert_equal(self, tables: Mapping[str, str] | Sequence[str] | None = None) -> None:
-        found = mysql_copy.differences(self.database.url, self.copy.connect(), tables)
+        found = mysql_copy.differences(self.database.url, self.into.connect(), tables)
         assert not found, "source and target differ\n" + "\n".join(found)
 
 
@@ -70,7 +70,7 @@ def held(types: dict[str, list[str]], engine: str) -> dict[str, list[str]]:
 
 def test_s105_copy_insert_and_update_give_the_same_bytes(into: PostgresIntoMysql) -> None:
     pair = into
-    types = held(matrix(pair), pair.copy.server.engine)
+    types = held(matrix(pair), pair.into.server.engine)
     tables = dict(groups(types))
     for table, kinds in tables.items():
         columns = ", ".join(f"c{at} {kind}" for at, kind in enumerate(kinds))

@@ -15,18 +15,21 @@ NO_TABLE = 1146
 
 
 class IntoMysql(Pair):
-    """Mixed in before the pair of a source: its target is the database `copy`, written with the least rights."""
+    """Mixed in before the pair of a source: its target is the database `into`, written with the least rights."""
 
-    copy: MysqlDatabase
+    into: MysqlDatabase
     _target: str
 
-    def land(self, copy: MysqlDatabase) -> None:
-        self.copy = copy
-        self._target = copy.user(TARGET_GRANTS)
+    def land(self, into: MysqlDatabase) -> None:
+        self.into = into
+        self._target = into.user(TARGET_GRANTS)
 
     @property
     def target(self) -> str:
         return self._target
+
+    def whole(self, column: str) -> str:
+        return f"HEX({column})"
 
     @property
     def streams(self) -> str:
@@ -34,7 +37,7 @@ class IntoMysql(Pair):
 
     def rows(self, statement: str, *args: object) -> list[tuple[Any, ...]]:
         try:
-            return self.copy.query(statement.replace('"', "`").replace("?", "%s"), *args)
+            return self.into.query(statement.replace('"', "`").replace("?", "%s"), *args)
         except pymysql.err.ProgrammingError as error:
             if error.args[0] == NO_TABLE and "_replicator_" in statement:
                 return []
@@ -44,4 +47,4 @@ class IntoMysql(Pair):
         return self.rows("SELECT name, uid, position, phase FROM _replicator_streams ORDER BY name")
 
     def assert_nothing_made(self) -> None:
-        assert self.copy.query("SHOW TABLES") == [], "tables were made"
+        assert self.into.query("SHOW TABLES") == [], "tables were made"

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.support.databases import PostgresDatabase
 from tests.support.faults import Running
+from tests.support.into_mysql import IntoMysql
 from tests.support.mysql_database import MysqlDatabase
 from tests.support.oracle import mysql as oracle
 from tests.support.pair import Pair
@@ -42,6 +43,10 @@ class MysqlPair(Pair):
 
     def rows(self, statement: str, *args: object) -> list[tuple[Any, ...]]:
         return super().rows(statement, *args) if self.copy is None else self.copy.query(statement, *args)
+
+    def whole(self, column: str) -> str:
+        """An expression for the very value, as the target has it."""
+        return f"{column}::text" if self.copy else column
 
     @property
     def user(self) -> str:
@@ -100,3 +105,14 @@ class MysqlPair(Pair):
         if self.copy is None:
             return oracle.sqlite_rows(self.path, table, kinds)
         return oracle.postgres_rows(self.copy.url, table, kinds)
+
+
+class MysqlToMysql(IntoMysql, MysqlPair):
+    """Between two of these servers, of one flavor or of both."""
+
+    def __init__(self, source: MysqlDatabase, copy: MysqlDatabase, url: str | None = None) -> None:
+        MysqlPair.__init__(self, source, Path(), None, url)
+        self.land(copy)
+
+    def _copied(self, table: str, kinds: Sequence[tuple[str, str]]) -> Counter[tuple[Any, ...]]:
+        return oracle.mysql_rows(self.into.connect(), table, kinds)

@@ -91,7 +91,8 @@ class TargetColumn:
         """What LOAD DATA makes of its field, with a place for it; None for the field as it is."""
         if self.type in _BYTES or self.type in _OPAQUE:
             return "UNHEX({})"
-        return "CAST({} AS UNSIGNED)" if self.type == "bit" else None
+        # The text 0 would be the year 2000, and the text of a number a text to BIT.
+        return "CAST({} AS UNSIGNED)" if self.type in ("bit", "year") else None
 
 
 class Shape:

@@ -105,6 +105,16 @@ def _ewkb(value: str) -> str:
     return body[:2] + struct.pack("<I", kind).hex().upper() + srid + body[10:]
 
 
+def mysql_rows(connection: Any, table: str, kinds: Sequence[tuple[str, str]]) -> Counter[tuple[Cell, ...]]:
+    """A copy at such a server: printed by what it is there, and read by what it was."""
+    there = dict(columns(connection, table))
+    printed = ", ".join(_printing(f"`{name.replace('`', '``')}`", there[name]) for name, _ in kinds)
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION time_zone = '+00:00'")
+        cursor.execute(f"SELECT {printed} FROM `{table.replace('`', '``')}`")
+        return Counter(tuple(_of_source(kind, v) for (_, kind), v in zip(kinds, row, strict=True)) for row in cursor)
+
+
 def sqlite_rows(path: Path, table: str, kinds: Sequence[tuple[str, str]]) -> Counter[tuple[Cell, ...]]:
     names = ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}"' for name, _ in kinds)
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=20)) as connection:

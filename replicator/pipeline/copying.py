@@ -7,6 +7,7 @@ disk several times.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -15,6 +16,7 @@ from replicator.model.builder import Limits
 from replicator.model.change import Batch, CopyMark, Truncate
 from replicator.model.position import Position
 from replicator.model.stream import Followed
+from replicator.pipeline.ahead import ahead
 from replicator.pipeline.progress import Report
 from replicator.pipeline.pulse import Pulse
 from replicator.pipeline.stop import Stop
@@ -115,19 +117,20 @@ def _copy_large(target: Target, begun: _Begun, report: Report, stop: Stop, pulse
     target.ledger.begin_copy(followed)
     report.copy_started(table.name, begun.estimated_rows)
     target.applier.prepare([followed])
-    for chunk in chain([begun.first], begun.rest):
-        assert isinstance(chunk.mark, CopyMark)
-        if stop.requested:
-            target.applier.rollback()
-            return False
-        if not followed.may_empty:
-            # Rows of somebody else are in the table (--append): it can never be emptied and begun again, so the whole
-            # copy is one transaction.
-            chunk = replace(chunk, complete=chunk.mark.done)
-        target.applier.apply(chunk)
-        report.copied(table.name, chunk.rows, chunk.size)
-        if chunk.complete and pulse.due:
-            pulse.say(target.ledger)
+    with closing(ahead(begun.rest)) as rest:
+        for chunk in chain([begun.first], rest):
+            assert isinstance(chunk.mark, CopyMark)
+            if stop.requested:
+                target.applier.rollback()
+                return False
+            if not followed.may_empty:
+                # Rows of somebody else are in the table (--append): it can never be emptied and begun again, so the
+                # whole copy is one transaction.
+                chunk = replace(chunk, complete=chunk.mark.done)
+            target.applier.apply(chunk)
+            report.copied(table.name, chunk.rows, chunk.size)
+            if chunk.complete and pulse.due:
+                pulse.say(target.ledger)
     return True
 
 

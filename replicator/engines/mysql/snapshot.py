@@ -9,17 +9,17 @@ https://dev.mysql.com/doc/refman/9.7/en/commit.html, https://mariadb.com/kb/en/s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
-
-from pymysql.cursors import SSCursor
 
 from replicator.engine import Endpoint
 from replicator.engines.mysql.connect import Connection, connect, query, translated
 from replicator.engines.mysql.names import quote_table
 from replicator.engines.mysql.paging import Paging, select
 from replicator.engines.mysql.position import BinlogPosition
+from replicator.engines.mysql.textrows import RawRow
+from replicator.engines.mysql.textrows import Rows as TextRows
 from replicator.engines.mysql.values import from_text
 from replicator.errors import ReplicatorError, ValueNotHeld
 from replicator.model.builder import Limits
@@ -86,7 +86,7 @@ class MysqlSnapshot:
 
     def _by_key(
         self, table: Table, cursor: tuple[str, ...] | None, limits: Limits
-    ) -> Iterator[tuple[list[tuple[bytes | None, ...]], int, tuple[str, ...] | None, bool]]:
+    ) -> Iterator[tuple[list[RawRow], int, tuple[str, ...] | None, bool]]:
         """Rows in key order, each chunk by `key > cursor ORDER BY key LIMIT n`: a scan of the key's index.
 
         The cursor holds the key's values as the server wrote them, in hexadecimal.
@@ -105,24 +105,25 @@ class MysqlSnapshot:
             fits = max(1, limits.bytes * len(raw) // max(size, 1))
             limit = max(1, min(limit * 4, fits, limits.rows))
 
-    def _whole(
-        self, table: Table, limits: Limits
-    ) -> Iterator[tuple[list[tuple[bytes | None, ...]], int, tuple[str, ...] | None, bool]]:
+    def _whole(self, table: Table, limits: Limits) -> Iterator[tuple[list[RawRow], int, tuple[str, ...] | None, bool]]:
         """A table without a key has no order to go on in: one statement, streamed, and no other may run beside it."""
-        held: tuple[list[tuple[bytes | None, ...]], int] = ([], 0)
+        held: tuple[list[RawRow], int] = ([], 0)
         for raw, size in self._stream(f"{select(table)} FROM {quote_table(table.name)}", limits):
             if held[0]:
                 yield *held, None, False
             held = raw, size
         yield *held, None, True
 
-    def _read(self, statement: str, limit: int) -> tuple[list[tuple[bytes | None, ...]], int, bool]:
+    def _read(self, statement: str, limit: int) -> tuple[list[RawRow], int, bool]:
         """Rows up to `limit` bytes of them, their size, and whether they are all. The rest is read and dropped."""
-        kept: list[tuple[bytes | None, ...]] = []
+        kept: list[RawRow] = []
         size, whole = 0, True
-        with translated(self._where), _raw_cursor(self._connection) as cursor:
-            cursor.execute(statement)
-            while rows := cursor.fetchmany(500):
+        with translated(self._where):
+            for rows, taken in TextRows(self._connection, statement).batches():
+                if size + taken <= limit:
+                    kept += rows
+                    size += taken
+                    continue
                 for row in rows:
                     if kept and size >= limit:
                         whole = False
@@ -131,14 +132,13 @@ class MysqlSnapshot:
                     size += sum(len(value) for value in row if value is not None)
         return kept, size, whole
 
-    def _stream(self, statement: str, limits: Limits) -> Iterator[tuple[list[tuple[bytes | None, ...]], int]]:
-        with translated(self._where), _raw_cursor(self._connection) as cursor:
-            cursor.execute(statement)
-            kept: list[tuple[bytes | None, ...]] = []
+    def _stream(self, statement: str, limits: Limits) -> Iterator[tuple[list[RawRow], int]]:
+        with translated(self._where), closing(TextRows(self._connection, statement)) as found:
+            kept: list[RawRow] = []
             size = 0
-            for row in cursor:
-                kept.append(row)
-                size += sum(len(value) for value in row if value is not None)
+            for rows, taken in found.batches():
+                kept += rows
+                size += taken
                 if len(kept) >= limits.rows or size >= limits.bytes:
                     yield kept, size
                     kept, size = [], 0
@@ -146,14 +146,16 @@ class MysqlSnapshot:
                 yield kept, size
 
     @staticmethod
-    def _converted(
-        table: Table, raw: list[tuple[bytes | None, ...]], convert: Sequence[Callable[[bytes], Any]]
-    ) -> list[Row]:
+    def _converted(table: Table, raw: list[RawRow], convert: Sequence[Callable[[bytes], Any]]) -> list[Row]:
         at = 0
         try:
-            columns: list[list[Any]] = []
-            for at, change in enumerate(convert):
-                columns.append([None if row[at] is None else change(row[at]) for row in raw])  # type: ignore[arg-type]
+            columns: list[Iterable[Any]] = []
+            for change, column in zip(convert, zip(*raw, strict=True), strict=False):
+                at = len(columns)
+                if None in column:
+                    columns.append([None if value is None else change(value) for value in column])
+                else:
+                    columns.append(list(map(change, column)))
             return list(zip(*columns, strict=True)) if columns else [()] * len(raw)
         except (ValueError, UnicodeDecodeError, ReplicatorError):
             # The converter's text may quote the value.
@@ -165,16 +167,3 @@ class MysqlSnapshot:
     def close(self) -> None:
         if self._connection.open:
             self._connection.close()
-
-
-@contextmanager
-def _raw_cursor(connection: Connection) -> Iterator[SSCursor]:
-    """A cursor whose values are bytes as the server has sent them, row by row."""
-    kept = connection.use_unicode, connection.decoders
-    connection.use_unicode, connection.decoders = False, {}
-    cursor = SSCursor(connection)
-    try:
-        yield cursor
-    finally:
-        connection.use_unicode, connection.decoders = kept
-        cursor.close()

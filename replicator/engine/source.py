@@ -40,11 +40,19 @@ class Snapshot(Protocol):
         """When the view was taken, by the source's clock: `YYYY-MM-DDTHH:MM:SS.ffffffZ`."""
         ...
 
-    def chunks(self, table: Table, part: int, cursor: tuple[str, ...] | None, limits: Limits) -> Iterator[Batch]:
+    def chunks(
+        self,
+        table: Table,
+        part: int,
+        cursor: tuple[str, ...] | None,
+        limits: Limits,
+        formats: Collection[str] = (),
+    ) -> Iterator[Batch]:
         """The table's rows after `cursor`, each batch with the CopyMark that follows it.
 
-        The order is that of the key, or another that the source keeps for as long as the view lasts. The last has
-        `done=True`; a table without rows gives one empty batch.
+        Where the source has one of `formats`, the rows come `Encoded` in it. The order is that of the key, or another
+        that the source keeps for as long as the view lasts. The last has `done=True`; a table without rows gives one
+        empty batch.
         """
         ...
 

@@ -142,6 +142,11 @@ class Structure(Protocol):
         """For each row that the target cannot hold exactly: its key, its column and why. Touches nothing."""
         ...
 
+    def formats(self, followed: Followed) -> Collection[str]:
+        """The formats in which the table's rows may come `Encoded` and are then exactly what the rows would be.
+        Touches nothing."""
+        ...
+
     def stored(self, followed: Followed) -> tuple[str, ...]:
         """For each column the target's type, as `check` shows it. Touches nothing."""
         ...

@@ -5,6 +5,7 @@ The unit is a run, not a row: consecutive changes of one table and one operation
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +31,20 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.keys) if self.op == "delete" else len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Inserts as the very data of a format that both ends have: nobody between them looks at the values.
+
+    `count`: how many rows. `decoded`: the same as rows, for whoever must see them after all.
+    """
+
+    table: Table
+    format: str
+    data: bytes
+    count: int
+    decoded: Callable[[], Rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,7 @@ class Resolved:
     tables: tuple[Table, ...]
 
 
-Change = Rows | Truncate | Prepared | Resolved
+Change = Rows | Encoded | Truncate | Prepared | Resolved
 
 
 @dataclass(frozen=True, slots=True)

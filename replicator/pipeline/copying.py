@@ -44,7 +44,7 @@ def copy(
 ) -> list[Followed]:
     """Copy each table whole; returns those that are complete, fewer than asked for if a stop was."""
     done: list[Followed] = []
-    for group in _groups(_begin(snapshot, followed) for followed in tables):
+    for group in _groups(_begin(snapshot, target, followed) for followed in tables):
         if stop.requested:
             return done
         if group[0].whole:
@@ -59,11 +59,11 @@ def copy(
     return done
 
 
-def _begin(snapshot: Snapshot, followed: Followed) -> _Begun:
+def _begin(snapshot: Snapshot, target: Target, followed: Followed) -> _Begun:
     """Read the first chunk. A table that may be emptied is emptied in the transaction that writes it."""
     floor = None if snapshot.position is None else str(snapshot.position)
     copying = replace(followed, phase="copying", floor=floor, as_of=snapshot.as_of)
-    chunks = snapshot.chunks(followed.table, 0, None, CHUNK)
+    chunks = snapshot.chunks(followed.table, 0, None, CHUNK, target.structure.formats(followed))
     first = next(chunks)
     if followed.may_empty:
         first = replace(first, changes=(Truncate((followed.table,)), *first.changes))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from replicator import failpoints
 from replicator.errors import CannotApply, Conflict, NotUnderstood
-from replicator.model.change import Batch, Change, CopyMark, Prepared, Resolved, Rows, Truncate
+from replicator.model.change import Batch, Change, CopyMark, Encoded, Prepared, Resolved, Rows, Truncate
 from replicator.model.compact import Entry, Net, compact, named_key
 from replicator.model.schema import Name, Table
 from replicator.model.stream import Followed
@@ -141,12 +141,22 @@ class SqlApplier:
                 case Truncate():
                     for table in step.tables:
                         self._writes.empty(self._plan(table))
+                case Encoded():
+                    self._load(step, write)
                 case Prepared():
                     self._ledger.keep(step)
                 case Resolved():
                     self._steps(self._ledger.release(step), write)
                 case _:
                     write(self._plan(step[0].table), step)
+
+    def _load(self, encoded: Encoded, write: Callable[[Plan, list[Rows]], None]) -> None:
+        """As it came, unless a row is looked for: then they are rows like all others."""
+        plan = self._plan(encoded.table)
+        if self._singly or write != self._write_net:
+            write(plan, [encoded.decoded()])
+        else:
+            self._run(plan, "insert", encoded.count, lambda all_of_it: self._writes.load(plan, encoded), lambda at: [])
 
     def _wait_for_more(self, changes: list[Change], size: int) -> bool:
         """Keep a part of a transaction until its following parts are there: they may make room for its rows."""
@@ -363,7 +373,7 @@ class SqlApplier:
         return plan
 
 
-def _steps(changes: Iterable[Change]) -> Iterator[Truncate | Prepared | Resolved | list[Rows]]:
+def _steps(changes: Iterable[Change]) -> Iterator[Truncate | Encoded | Prepared | Resolved | list[Rows]]:
     """Changes in steps that may not be mixed: between all others each table's runs together."""
     tables: dict[int, list[Rows]] = {}
     for change in changes:

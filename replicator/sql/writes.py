@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from replicator.model.change import Encoded
 from replicator.sql.connect import Session
 from replicator.sql.plan import EncodedRow, Plan
 
@@ -19,6 +20,10 @@ class Writes(Protocol):
     """Are rows written one after another? Otherwise rows that may meet one another are given one at a time."""
 
     def insert(self, plan: Plan, rows: Sequence[EncodedRow]) -> int: ...
+
+    def load(self, plan: Plan, encoded: Encoded) -> int:
+        """Insert rows that come in a format of this target's."""
+        ...
 
     def update(
         self, plan: Plan, assigned: tuple[int, ...], keys: Sequence[EncodedRow], rows: Sequence[EncodedRow]
@@ -49,6 +54,9 @@ class Executemany:
 
     def insert(self, plan: Plan, rows: Sequence[EncodedRow]) -> int:
         return self._session.execute_many(plan.insert, rows)
+
+    def load(self, plan: Plan, encoded: Encoded) -> int:
+        return self.insert(plan, plan.encode_rows(encoded.decoded().rows))
 
     def update(
         self, plan: Plan, assigned: tuple[int, ...], keys: Sequence[EncodedRow], rows: Sequence[EncodedRow]

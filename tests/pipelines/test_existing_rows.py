@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.pair import Pair
+from tests.support.postgres_pair import PostgresPair
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, x text); INSERT INTO t SELECT i, 'new' FROM generate_series(1, 300) i"
 MINE = [(-2, "mine"), (-1, "mine")]
@@ -157,3 +158,19 @@ def test_a_table_that_changes_its_type_while_its_copy_is_cut_off(pair18: Pair) -
     pair18.once(failpoint="chunk_after_commit=kill", code=-9)
     pair18.database.execute("ALTER TABLE a ALTER v TYPE text USING '00' || v")
     assert "column v is declared INTEGER, which may change a value of text" in pair18.once(code=3)
+
+
+def test_a_copy_of_raw_data_names_the_row_that_is_there(pg_pair: PostgresPair) -> None:
+    """Between two PostgreSQL servers a chunk passes as it is; where it is refused, its rows are looked at."""
+    pair = pg_pair
+    pair.database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, i FROM generate_series(1, 300) i"
+    )
+    pair.copy.execute("CREATE TABLE t (id int PRIMARY KEY, v text CHECK (v <> '250')); INSERT INTO t VALUES (200, 'x')")
+    pair.copy.execute(f'GRANT SELECT, INSERT, UPDATE, DELETE ON t TO "{pair.copy.name}_into"')
+    output = pair.run("backfill", "--append", code=5)
+    assert "public.t (key id=200)" in output
+    assert pair.rows("SELECT count(*) FROM t") == [(1,)]
+    pair.run("drop")
+    output = pair.run("backfill", "--truncate", code=5)
+    assert "public.t (key id=250)" in output and "CHECK" in output.upper()

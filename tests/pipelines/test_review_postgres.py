@@ -145,11 +145,11 @@ def test_the_servers_limits_on_sessions_do_not_reach_us(ready: Pair) -> None:
 def test_the_sink_keeps_whole_rows_up_to_its_limit() -> None:
     sink = Sink(10)
     assert [sink.write(row) for row in (b"abcd\n", b"efg\n", b"hi\n", b"dropped\n", b"x\n")] == [5, 4, 3, 8, 2]
-    assert (sink.lines(), sink.size, sink.whole) == (["abcd", "efg", "hi"], 12, False)
+    assert (sink.rows, sink.size, sink.whole) == ([b"abcd\n", b"efg\n", b"hi\n"], 12, False)
     first = Sink(1)
     first.write(b"a row that is wider than all\n")
-    assert (first.lines(), first.whole) == (["a row that is wider than all"], True)
-    assert (Sink(5).lines(), Sink(5).whole) == ([], True)
+    assert (first.rows, first.whole) == ([b"a row that is wider than all\n"], True)
+    assert (Sink(5).rows, Sink(5).whole) == ([], True)
 
 
 @pytest.mark.parametrize("key", [True, False])

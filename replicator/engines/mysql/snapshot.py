@@ -9,7 +9,7 @@ https://dev.mysql.com/doc/refman/9.7/en/commit.html, https://mariadb.com/kb/en/s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -70,7 +70,14 @@ class MysqlSnapshot:
     def estimated_rows(self, table: Table) -> int:
         return self._rows.get(table.name, 0)
 
-    def chunks(self, table: Table, part: int, cursor: tuple[str, ...] | None, limits: Limits) -> Iterator[Batch]:
+    def chunks(
+        self,
+        table: Table,
+        part: int,
+        cursor: tuple[str, ...] | None,
+        limits: Limits,
+        formats: Collection[str] = (),
+    ) -> Iterator[Batch]:
         walk = self._by_key(table, cursor, limits) if table.key else self._whole(table, limits)
         convert = [from_text(column) for column in table.columns]
         for raw, size, reached, done in walk:

@@ -124,6 +124,9 @@ class MysqlStructure:
     def unheld(self, followed: Followed, rows: list[Row]) -> list[str]:
         return Plan(followed.table, followed, DIALECT, self._types.storage).unheld(rows)
 
+    def formats(self, followed: Followed) -> Collection[str]:
+        return ()
+
     def stored(self, followed: Followed) -> tuple[str, ...]:
         return tuple(self._types.storage(followed, column).type for column in followed.table.columns)
 

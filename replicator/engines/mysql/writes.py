@@ -18,6 +18,7 @@ from replicator.engines.mysql.names import quote
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.shape import Shape
 from replicator.engines.mysql.targetfailures import told
+from replicator.model.change import Encoded
 from replicator.sql.plan import EncodedRow, Plan
 
 STATEMENT_ROWS = 1_000
@@ -47,6 +48,9 @@ class MysqlWrites:
         if len(rows) >= BY_LOAD and plan.stored and self._may_load():
             return loaddata.load(self._session, shape, rows)
         return self._pieces(shape.insert, rows)
+
+    def load(self, plan: Plan, encoded: Encoded) -> int:
+        return self.insert(plan, plan.encode_rows(encoded.decoded().rows))
 
     def delete(self, plan: Plan, keys: Sequence[EncodedRow]) -> int:
         shape = self._shape(plan)

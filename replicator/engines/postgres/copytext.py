@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from replicator.engines.postgres.types import FromText
 from replicator.model.values import Row
 
+FORMAT = "postgresql copy text"
+"""Between two servers of this kind it is passed on as it is."""
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _MEANING = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 

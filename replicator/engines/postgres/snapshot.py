@@ -6,7 +6,8 @@ session that exported it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Collection, Iterator, Sequence
 
 import psycopg2.extensions
 
@@ -18,9 +19,8 @@ from replicator.engines.postgres.types import from_text
 from replicator.engines.postgres.walsender import WalSender
 from replicator.errors import ReplicatorError, Retryable, ValueNotHeld
 from replicator.model.builder import Limits
-from replicator.model.change import Batch, CopyMark, Rows
+from replicator.model.change import Batch, Change, CopyMark, Encoded, Rows
 from replicator.model.schema import Name, Table
-from replicator.model.values import Row
 from replicator.sql.statements import text_literal
 
 FIRST_CHUNK_ROWS = 64
@@ -68,7 +68,7 @@ class Sink:
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._rows: list[bytes] = []
+        self.rows: list[bytes] = []
         self.size = 0
         self.whole = True
         """Was everything kept?"""
@@ -77,13 +77,9 @@ class Sink:
         if self._limit is not None and self.size >= self._limit:
             self.whole = False
         else:
-            self._rows.append(row)
+            self.rows.append(row)
             self.size += len(row)
         return len(row)
-
-    def lines(self) -> list[str]:
-        """Raises UnicodeDecodeError."""
-        return b"".join(self._rows).decode().split("\n")[:-1]
 
 
 class PostgresSnapshot:
@@ -142,23 +138,34 @@ class PostgresSnapshot:
     def estimated_rows(self, table: Table) -> int:
         return self._tables.get(table.id, (False, 0))[1]
 
-    def chunks(self, table: Table, part: int, cursor: tuple[str, ...] | None, limits: Limits) -> Iterator[Batch]:
+    def chunks(
+        self,
+        table: Table,
+        part: int,
+        cursor: tuple[str, ...] | None,
+        limits: Limits,
+        formats: Collection[str] = (),
+    ) -> Iterator[Batch]:
         self._next_table()
         walk = self._by_key(table, cursor, limits) if table.key else self._by_block(table, cursor, limits)
         for lines, size, reached, done in walk:
-            rows = self._rows(table, lines)
-            change = Rows(table, "insert", rows, [])
+            decoded = functools.partial(self._decoded, table, lines)
+            change: Change
+            if copytext.FORMAT in formats:
+                change = Encoded(table, copytext.FORMAT, b"".join(lines), len(lines), decoded)
+            else:
+                change = decoded()
             yield Batch(
-                (change,) if rows else (),
+                (change,) if lines else (),
                 (),
                 CopyMark(table, part, self.position, reached, done),
                 size=size,
-                rows=len(rows),
+                rows=len(lines),
             )
 
     def _by_key(
         self, table: Table, cursor: tuple[str, ...] | None, limits: Limits
-    ) -> Iterator[tuple[list[str], int, tuple[str, ...] | None, bool]]:
+    ) -> Iterator[tuple[list[bytes], int, tuple[str, ...] | None, bool]]:
         """Lines in key order, each chunk by `key > cursor ORDER BY key LIMIT n`: an index scan."""
         columns = {column.name: column for column in table.columns}
         key = quote_all(table.key)
@@ -177,7 +184,7 @@ class PostgresSnapshot:
             lines, size, whole = self._copy(f"{select}{where} ORDER BY {key} LIMIT {limit}", limits.bytes)
             done = whole and len(lines) < limit
             if lines:
-                last = copytext.fields(lines[-1])
+                last = copytext.fields(_line(lines[-1][:-1], select))
                 cursor = tuple(field for i in table.key_at if (field := last[i]) is not None)
             yield lines, size, cursor, done
             if done:
@@ -201,7 +208,7 @@ class PostgresSnapshot:
 
     def _by_block(
         self, table: Table, cursor: tuple[str, ...] | None, limits: Limits
-    ) -> Iterator[tuple[list[str], int, tuple[str, ...] | None, bool]]:
+    ) -> Iterator[tuple[list[bytes], int, tuple[str, ...] | None, bool]]:
         """Lines of a table without a key, by ranges of its blocks; a partitioned one leaf by leaf.
 
         The cursor is (leaf's OID, first block not read).
@@ -241,23 +248,19 @@ class PostgresSnapshot:
         partitioned, _ = self._tables.get(table.id, (False, 0))
         return ("" if partitioned else "ONLY ") + quote_table(table.name)
 
-    def _copy(self, select: str, limit: int | None) -> tuple[list[str], int, bool]:
+    def _copy(self, select: str, limit: int | None) -> tuple[list[bytes], int, bool]:
         """The lines of a SELECT in COPY's text format up to `limit` bytes, their size, and whether they are all."""
         sink = Sink(limit)
         with translated(), self._connection.cursor() as cursor:
             cursor.copy_expert(f"COPY ({select}) TO STDOUT", sink)
-        try:
-            return sink.lines(), sink.size, sink.whole
-        except UnicodeDecodeError as error:
-            raise ValueNotHeld(
-                f"a row is not valid UTF-8 (read by: {select.split(' WHERE ')[0]})",
-                remedy="repair the value at the source (the database has no encoding of its own: SQL_ASCII)",
-            ) from error
+        return sink.rows, sink.size, sink.whole
 
     @staticmethod
-    def _rows(table: Table, lines: list[str]) -> list[Row]:
+    def _decoded(table: Table, lines: list[bytes]) -> Rows:
+        texts = _line(b"".join(lines), str(table.name)).split("\n")[:-1]
         try:
-            return copytext.rows(lines, [from_text(column) for column in table.columns])
+            rows = copytext.rows(texts, [from_text(column) for column in table.columns])
+            return Rows(table, "insert", rows, [])
         except ValueError:
             # The converter's text may quote the value.
             raise ValueNotHeld(
@@ -268,3 +271,13 @@ class PostgresSnapshot:
     def close(self) -> None:
         self._connection.close()
         self._owner.close()
+
+
+def _line(data: bytes, read: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueNotHeld(
+            f"a row is not valid UTF-8 (read by: {read.split(' WHERE ')[0]})",
+            remedy="repair the value at the source (the database has no encoding of its own: SQL_ASCII)",
+        ) from error

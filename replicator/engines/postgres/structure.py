@@ -8,11 +8,12 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 from replicator.engine import Finding
-from replicator.engines.postgres import existing, landing
+from replicator.engines.postgres import copytext, existing, landing
 from replicator.engines.postgres.names import quote, quote_table
 from replicator.engines.postgres.session import TargetSession
 from replicator.engines.postgres.statements import DIALECT
-from replicator.engines.postgres.targettypes import TargetTypes
+from replicator.engines.postgres.storage import native
+from replicator.engines.postgres.targettypes import MONEYS, TargetTypes
 from replicator.model.schema import Name
 from replicator.model.stream import Followed
 from replicator.model.values import Row
@@ -154,6 +155,14 @@ class PostgresStructure:
 
     def unheld(self, followed: Followed, rows: list[Row]) -> list[str]:
         return Plan(followed.table, followed, DIALECT, self._types.storage).unheld(rows)
+
+    def formats(self, followed: Followed) -> Collection[str]:
+        """COPY's text passes where each column keeps its own type, and its values come as the type writes them."""
+        forms = [self._types.form(column, followed.chosen(column.name)) for column in followed.table.columns]
+        pairs = zip(forms, followed.table.columns, strict=True)
+        as_it_is = all(form.encode is None and form.type == column.native_name for form, column in pairs)
+        own = all(native(column) is not None and column.native_name not in MONEYS for column in followed.table.columns)
+        return (copytext.FORMAT,) if as_it_is and own and not followed.digested else ()
 
     def stored(self, followed: Followed) -> tuple[str, ...]:
         return tuple(self._types.storage(followed, column).type for column in followed.table.columns)

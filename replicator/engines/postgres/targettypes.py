@@ -21,7 +21,7 @@ _POSTGIS = """
 SELECT quote_ident(n.nspname) || '.geometry' FROM pg_catalog.pg_extension e
 JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'postgis'
 """
-_MONEYS = (MONEY, f"{MONEY}[]")
+MONEYS = (MONEY, f"{MONEY}[]")
 
 
 class TargetTypes:
@@ -52,7 +52,7 @@ class TargetTypes:
     def _kept(self, column: Column, own: Native) -> Form | None:
         """The column's own type, where the target has it."""
         kind = precise(column.type, own.modifier)
-        if own.built_in or column.native_name in _MONEYS:
+        if own.built_in or column.native_name in MONEYS:
             if _innermost(kind) == Textual("xml") and not self._reads_xml():
                 return None
             infinite = _innermost(kind) == Interval() and self._session.version >= 17

@@ -17,11 +17,13 @@ from replicator.engines.postgres.failures import NotByUpdate, told
 from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.session import TargetSession
 from replicator.errors import CannotApply
+from replicator.model.change import Encoded
 from replicator.model.values import Value
 from replicator.sql import digest
 from replicator.sql.plan import EncodedRow, Plan
 from replicator.sql.statements import text_literal
 
+COPY_BYTES = 1 << 18
 BY_LITERAL = 4
 """So many rows go into one INSERT of literals; more are copied, which takes a round trip more."""
 _IN_COPY = re.compile(r"[\\\t\n\r]")
@@ -84,8 +86,14 @@ class PostgresWrites:
         shape = self._shape(plan)
         if len(rows) <= BY_LITERAL and plan.stored:
             return self._run(shape.insert + ", ".join(f"({', '.join(map(literal, row))})" for row in rows))
+        return self._copy(shape, copy_text(rows).encode())
+
+    def load(self, plan: Plan, encoded: Encoded) -> int:
+        return self._copy(self._shape(plan), encoded.data)
+
+    def _copy(self, shape: Shape, data: bytes) -> int:
         cursor = self._session.driver.cursor()
-        cursor.copy_expert(shape.copy, io.BytesIO(copy_text(rows).encode()))
+        cursor.copy_expert(shape.copy, io.BytesIO(data), size=COPY_BYTES)
         count: int = cursor.rowcount
         cursor.close()
         return count

@@ -8,7 +8,7 @@ under its own collations: a column's collation may take two of its values for on
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,7 +57,14 @@ class SqliteSnapshot:
         ((size,),) = query(self._connection, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
         return most - least + 1 if most is not None and most - least < size else 0
 
-    def chunks(self, table: Table, part: int, cursor: tuple[str, ...] | None, limits: Limits) -> Iterator[Batch]:
+    def chunks(
+        self,
+        table: Table,
+        part: int,
+        cursor: tuple[str, ...] | None,
+        limits: Limits,
+        formats: Collection[str] = (),
+    ) -> Iterator[Batch]:
         """Raises SchemaChanged for a table that is no longer `table`; ValueNotHeld for text that is not valid, and for
         values that their own column would change."""
         read = _Read(self._connection, table, self._described(table), cursor)

@@ -126,6 +126,9 @@ class SqliteStructure:
     def unheld(self, followed: Followed, rows: list[Row]) -> list[str]:
         return Plan(followed.table, followed, DIALECT, storage).unheld(rows)
 
+    def formats(self, followed: Followed) -> Collection[str]:
+        return ()
+
     def stored(self, followed: Followed) -> tuple[str, ...]:
         return tuple(storage(followed, column).type for column in followed.table.columns)
 

@@ -141,14 +141,22 @@ def _may_publish(connection: SqlConnection, followed: Sequence[Followed]) -> Ite
     except psycopg2.Error as error:
         if error.pgcode != "42501":
             raise failure(error.pgcode, reason(error)) from error
-        updated = [each.table for each in followed if not each.options.insert_only]
-        carried = (updated, publication.ALL) if updated else (tables, publication.INSERTS)
+        wanted = _statement(connection, "my_publication", followed)
         yield Finding(
             "refuse",
             f"this role may not make the publication: {reason(error)}",
-            f"let the tables' owner run: {publication.statement('my_publication', *carried)}; "
+            f"let the tables' owner run: {wanted}; "
             'then set publication = "my_publication" in the configuration file',
         )
+
+
+def _statement(connection: SqlConnection, name: str, followed: Sequence[Followed]) -> str:
+    """CREATE PUBLICATION for whoever may. Where it has updates it leaves out the tables whose updates would then fail
+    at the source: `_publication` says what becomes of those."""
+    if all(each.options.insert_only for each in followed):
+        return publication.statement(name, [each.table for each in followed], publication.INSERTS)
+    harmed = identity.unusable(connection, followed)
+    return publication.statement(name, [each.table for each in followed if each.table.name not in harmed])
 
 
 def _slot(connection: SqlConnection, objects: Objects) -> Iterator[Finding]:
@@ -186,7 +194,7 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
     needed: set[str] = set().union(*map(publication.needed, followed))
     rows = query(connection, "SELECT pubviaroot FROM pg_publication WHERE pubname = %s", (name,))
     if not rows:
-        yield Finding("refuse", f"the publication {name!r} does not exist", publication.statement(name, tables))
+        yield Finding("refuse", f"the publication {name!r} does not exist", _statement(connection, name, followed))
         return
     kinds = publication.published_kinds(connection, [name])[name]
     if missing := needed - kinds:
@@ -218,7 +226,7 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
             yield Finding(
                 "refuse",
                 f"the publication {name!r} publishes updates, and {table.name} has no usable replica identity: its "
-                "updates fail on the source while it is in there",
+                "updates would fail on the source in there",
                 f"ALTER TABLE {quote_table(table.name)} REPLICA IDENTITY FULL; or follow its inserts in a stream of "
                 "its own (--name), with a publication WITH (publish = 'insert, truncate')",
             )
@@ -234,7 +242,7 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
             yield Finding(
                 "refuse",
                 f"table {table.name} is not in publication {name}",
-                f"ALTER PUBLICATION {quote(name)} ADD TABLE {quote_table(table.name)}",
+                f"ALTER PUBLICATION {quote(name)} ADD TABLE ONLY {quote_table(table.name)}",
             )
             continue
         yield from _as_published(name, table, *listed[table.name])

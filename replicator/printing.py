@@ -75,7 +75,8 @@ def dropped(outcome: Dropped, name: str) -> None:
         raise Unfinished(
             f"left at the source: {outcome.why}; a slot that stays keeps the source's log for ever, until its disk is "
             "full",
-            remedy="run there:\n    " + "\n    ".join(outcome.left),
+            remedy=("run there:" if outcome.ours else "if no other target has a stream of this name, run there:")
+            + "".join(f"\n    {statement}" for statement in outcome.left),
         )
     if outcome.why and not outcome.left:
         raise Unfinished(f"the target keeps nothing of {name!r}; {outcome.why}", remedy="run it again later")

@@ -145,8 +145,7 @@ def _may_publish(connection: SqlConnection, followed: Sequence[Followed]) -> Ite
         yield Finding(
             "refuse",
             f"this role may not make the publication: {reason(error)}",
-            f"let the tables' owner run: {wanted}; "
-            'then set publication = "my_publication" in the configuration file',
+            f'let the tables\' owner run: {wanted}; then set publication = "my_publication" in the configuration file',
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicator import remedies
 from replicator.errors import Unfinished, UsageError
 from replicator.model.stream import Followed
 
@@ -23,7 +24,7 @@ JSON_FORMAT = 1
 LEVELS = {"refuse": "REFUSE", "warn": "WARN", "note": "note"}
 
 
-def checked(found: Checked, verb: str) -> None:
+def checked(found: Checked, name: str, verb: str) -> None:
     for followed, stored in found.tables:
         columns = ", ".join(
             f"{column.name} {column.native_name} > {kept}"
@@ -35,7 +36,7 @@ def checked(found: Checked, verb: str) -> None:
             if finding.level == level:
                 click.echo(f"{word:8}{finding.what}")
                 if finding.remedy:
-                    click.echo(f"{'':8}remedy: {finding.remedy}")
+                    click.echo(f"{'':8}remedy: {remedies.of_stream(finding.remedy, name)}")
     counts = Counter(finding.level for finding in found.findings)
     said = f"{counts['refuse']} to mend first, {counts['warn']} warnings"
     click.echo(f"{'ready' if found.ready else 'not ready'}: {len(found.tables)} tables to be {verb}; {said}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg2.extensions
 
+from replicator import remedies
 from replicator.engine import Finding, Listing, Policies
 from replicator.engines.postgres import left_out
 from replicator.engines.postgres.connect import query
@@ -181,5 +182,6 @@ def _unknown_type(name: Name, column: str, type_name: str) -> Finding:
     return Finding(
         "refuse",
         f"{name}.{column} has the type {type_name}, which is not known here",
-        f'copy its text as it is: [columns."{name}.{column}"] as = "text"; or --exclude \'{name}\'',
+        f'copy its text as it is: {remedies.section("columns", f"{name}.{column}")} as = "text"; '
+        f"or --exclude {remedies.shell(name)}",
     )

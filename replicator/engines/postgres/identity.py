@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from psycopg2.extensions import connection as SqlConnection
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.postgres.connect import query
 from replicator.engines.postgres.names import quote_table
@@ -99,7 +100,8 @@ def _no_identity(name: Name, why: str, other: str, *, has_primary: bool) -> Find
         "refuse",
         f"{name} has no usable replica identity: {why}; "
         f"updates on {name} would fail on the source once it is published",
-        f"{identity}, or follow its inserts alone: --insert-only '{name}', or leave it out: --exclude '{name}'",
+        f"{identity}, or follow its inserts alone: --insert-only {remedies.shell(name)}, "
+        f"or leave it out: --exclude {remedies.shell(name)}",
     )
 
 
@@ -112,7 +114,7 @@ def _scans(followed: Followed) -> Finding:
         "warn",
         f"{what}: each update and delete reads the whole target table",
         f"ALTER TABLE {quote_table(name)} ADD PRIMARY KEY (...); or, for a target table that we make, an indexed "
-        "digest of the row: digest_column = true" + f" under [table_options.'{name}']",
+        f"digest of the row: digest_column = true under {remedies.section('table_options', name)}",
     )
 
 
@@ -129,5 +131,5 @@ def _not_logged(name: Name, partitions: Sequence[str]) -> Finding:
         "refuse",
         f"{name} has unlogged or foreign partitions, whose changes are not in the log: {', '.join(partitions)}",
         f"ALTER TABLE {quote_table(name)} DETACH PARTITION {partitions[0]}; an unlogged one: ALTER TABLE "
-        f"{partitions[0]} SET LOGGED; or leave the table out: --exclude '{name}'",
+        f"{partitions[0]} SET LOGGED; or leave the table out: --exclude {remedies.shell(name)}",
     )

@@ -100,7 +100,7 @@ def status(found: Sequence[Standing]) -> None:
         phases = Counter(table["phase"] for table in tables)
         click.echo(f"  {'tables':12}{len(tables)}: {', '.join(f'{n} {phase}' for phase, n in sorted(phases.items()))}")
         for table in tables:
-            as_of = f", as of {table['as_of']}" if table["as_of"] else ""
+            as_of = f", copied as of {table['as_of']}" if table["as_of"] else ""
             click.echo(f"    {table['source']} > {table['target']}: {table['phase']}{as_of}")
 
 

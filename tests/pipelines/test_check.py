@@ -167,7 +167,7 @@ def test_status_of_a_stream_from_its_first_moment_to_its_end(ready: Pair) -> Non
     ready.catch_up(running)
     until(lambda: heard(ready)["runner"]["lag_seconds"] == 0.0, 30, "a beat without lag")
     text = ready.run("status")
-    assert "default: streaming, running" in text and "public.t > t: live, as of" in text
+    assert "default: streaming, running" in text and "public.t > t: live, copied as of" in text
     running.signal(signal.SIGTERM)
     assert running.wait(20) == 0
     assert document(ready)["streams"][0]["running"] is False

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg2
 import psycopg2.extras
@@ -93,6 +94,13 @@ def test_s050_the_printed_publication_works(ready: Pair, tmp_path: Path) -> None
     ready.once("--config", str(config), source=role)
     ready.assert_equal()
     assert ready.publications() == ["my_publication"]
+
+
+def test_s050_a_role_that_only_reads(ready: Pair) -> None:
+    """As roles for copies often are: it is told what the owner is to run, too."""
+    role = ready.database.role(grants=SOURCE_GRANTS)
+    ready.database.execute(f"ALTER ROLE {urlsplit(role).username} SET default_transaction_read_only = on")
+    refused(ready, "may not make the publication: cannot execute", "run: CREATE PUBLICATION", source=role)
 
 
 @pytest.mark.parametrize(

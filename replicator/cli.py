@@ -48,7 +48,7 @@ class _Commands(click.Group):
 
 
 def _fail(error: ReplicatorError, name: str = remedies.DEFAULT) -> NoReturn:
-    click.echo(f"error: {remedies.of_stream(str(error), name)}", err=True)
+    logs.ended(remedies.of_stream(error.what, name), remedies.of_stream(error.remedy, name), error.exit_code)
     sys.exit(error.exit_code)
 
 

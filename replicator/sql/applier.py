@@ -192,7 +192,7 @@ class SqlApplier:
         if self._followed[objection.table.name].options.insert_only:
             why = "its updates and deletes are not followed (insert_only), so the source may have used the key again"
             remedy = "take the old row out of the target, or follow the table whole"
-        anew = f"or copy the table anew: {remedies.recopy(objection.table.name)}; the position is kept"
+        anew = f"or copy the table anew: {remedies.recopy(objection.table.name)}"
         return Conflict(f"{where}: {what}; {why}", remedy=f"{remedy}, {anew}")
 
     # Three ways of writing one table's runs

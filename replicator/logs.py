@@ -16,8 +16,16 @@ class _Json(logging.Formatter):
         return json.dumps(said | getattr(record, "more", {}))
 
 
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Asks where stderr is for each line: progress bars put their own in its place, which goes around them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def configure(form: Literal["text", "json"], *, verbose: bool) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log = logging.getLogger("replicator")
     log.handlers[:] = [handler]

@@ -73,6 +73,7 @@ class BarReport(LineReport):
 
     def copy_started(self, table: Name, estimated_rows: int) -> None:
         super().copy_started(table, estimated_rows)
+        self._progress.start()
         self._task = self._progress.add_task(str(table).replace("[", "\\["), total=estimated_rows or None)
 
     def copied(self, table: Name, rows: int, size: int) -> None:
@@ -84,3 +85,7 @@ class BarReport(LineReport):
         super().copy_done(table)
         assert self._task is not None
         self._progress.remove_task(self._task)
+
+    def following(self, mark: str) -> None:
+        self._progress.stop()  # it would draw nothing, ten times a second, as long as the stream lives
+        super().following(mark)

@@ -239,7 +239,7 @@ def recopy(file: Path | None, verbose: bool, tables: tuple[str, ...], everything
     )
     with copy_report() as report:
         copied = Recopy(source, target, options, stop, report).copied()
-    click.echo(f"copied again: {', '.join(map(str, copied))}; `replicator sync` goes on from here")
+    click.echo(f"copied again: {remedies.named(copied)}; `replicator sync` goes on from here")
 
 
 @main.command()

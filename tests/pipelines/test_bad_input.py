@@ -73,11 +73,12 @@ def test_s050_a_role_without_replication(ready: Pair) -> None:
 
 
 def test_s050_no_select_on_one_table(ready: Pair) -> None:
-    ready.database.execute("CREATE TABLE closed (id int PRIMARY KEY)")
+    ready.database.execute("CREATE TABLE closed (id int PRIMARY KEY); CREATE TABLE shut (id int PRIMARY KEY)")
     role = ready.database.role(grants=("USAGE ON SCHEMA public", "SELECT ON TABLE t"))
-    ready.database.execute("CREATE PUBLICATION mine FOR TABLE t, closed")
+    ready.database.execute("CREATE PUBLICATION mine FOR TABLE t, closed, shut")
     output = ready.once(code=3, source=role)
-    assert "public.closed cannot be read" in output and 'GRANT SELECT ON "public"."closed"' in output
+    assert "public.closed, public.shut cannot be read" in output
+    assert 'GRANT SELECT ON "public"."closed", "public"."shut"' in output
     assert ready.slots() == [] and ready.publications() == ["mine"] and not ready.path.exists()
 
 

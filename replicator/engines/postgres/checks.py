@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import psycopg2
 from psycopg2.extensions import connection as SqlConnection
 
+from replicator import remedies
 from replicator.engine import ALREADY_MADE, Endpoint, Finding, Objects
 from replicator.engines.postgres import identity, publication
 from replicator.engines.postgres.connect import SESSION, failure, open_session, parameters, query, reason, translated
@@ -106,17 +107,20 @@ def _replication(connection: SqlConnection, where: Endpoint, objects: Objects) -
 
 def _readable(connection: SqlConnection, where: Endpoint, tables: Sequence[Table]) -> Iterator[Finding]:
     role = quote(parameters(where).get("user", "the_role"))
+    closed: dict[str, dict[Name, str]] = {}
     for piece in publication.pieces(tables):
         if _refused(connection, piece) is None:
             continue
         for table in piece:
             if (why := _refused(connection, [table])) is not None:
-                yield Finding(
-                    "refuse",
-                    f"{table.name} cannot be read: {why}",
-                    f"GRANT USAGE ON SCHEMA {quote(table.name.schema)} TO {role}; GRANT SELECT ON "
-                    f"{quote_table(table.name)} TO {role}; with row security: ALTER ROLE {role} BYPASSRLS",
-                )
+                closed.setdefault(table.name.schema, {})[table.name] = why
+    for schema, reasons in closed.items():
+        yield Finding(
+            "refuse",
+            f"{remedies.named([*reasons])} cannot be read: {next(iter(reasons.values()))}",
+            f"GRANT USAGE ON SCHEMA {quote(schema)} TO {role}; GRANT SELECT ON "
+            f"{', '.join(map(quote_table, reasons))} TO {role}; with row security: ALTER ROLE {role} BYPASSRLS",
+        )
 
 
 def _refused(connection: SqlConnection, tables: Sequence[Table]) -> str | None:

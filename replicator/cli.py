@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 import click
 from pydantic import SecretStr
 
-from replicator import __version__, config, logs, printing
+from replicator import __version__, config, logs, printing, remedies
 from replicator.engine import find
 from replicator.errors import GaveUp, Refused, ReplicatorError, Retryable, UsageError
 from replicator.pipeline.options import End, Options
@@ -32,7 +32,7 @@ class _Commands(click.Group):
             # Of a command that does not wait for its peers.
             _fail(GaveUp(error.what, remedy="start the server, or correct the URL; then run it again"))
         except ReplicatorError as error:
-            _fail(error)
+            _fail(error, ctx.obj or remedies.DEFAULT)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as error:
@@ -47,8 +47,8 @@ class _Commands(click.Group):
             )
 
 
-def _fail(error: ReplicatorError) -> NoReturn:
-    click.echo(f"error: {error}", err=True)
+def _fail(error: ReplicatorError, name: str = remedies.DEFAULT) -> NoReturn:
+    logs.ended(remedies.of_stream(error.what, name), remedies.of_stream(error.remedy, name), error.exit_code)
     sys.exit(error.exit_code)
 
 
@@ -80,9 +80,21 @@ _common = _options(
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
 )
 _selection = _options(
-    click.option("--table", "tables", multiple=True, metavar="PATTERN", help="schema.table with *; repeatable."),
+    click.option(
+        "--table",
+        "tables",
+        multiple=True,
+        metavar="PATTERN",
+        help="schema.table with *; repeatable. [default: public.*; of other engines the database's own tables]",
+    ),
     click.option("--exclude", multiple=True, metavar="PATTERN", help="Tables to leave out; repeatable."),
-    click.option("--map", multiple=True, metavar="OLD=NEW", callback=_pair, help="Where a table lands; repeatable."),
+    click.option(
+        "--map",
+        multiple=True,
+        metavar="OLD=NEW",
+        callback=_pair,
+        help="schema.table=name: where it lands; repeatable.",
+    ),
 )
 _insert_only = click.option(
     "--insert-only",
@@ -136,7 +148,7 @@ def check(file: Path | None, verbose: bool, backfill: bool, values: bool, **give
     source, target = _ends(settings)
     follows = source.engine.capabilities.reads_log and not backfill
     checked = (check_sync if follows else check_backfill)(source, target, _asked(settings, target), values=values)
-    printing.checked(checked, "followed" if follows else "copied")
+    printing.checked(checked, settings.name, "followed" if follows else "copied")
     sys.exit(0 if checked.ready else Refused.exit_code)
 
 
@@ -227,7 +239,7 @@ def recopy(file: Path | None, verbose: bool, tables: tuple[str, ...], everything
     )
     with copy_report() as report:
         copied = Recopy(source, target, options, stop, report).copied()
-    click.echo(f"copied again: {', '.join(map(str, copied))}; `replicator sync` goes on from here")
+    click.echo(f"copied again: {remedies.named(copied)}; `replicator sync` goes on from here")
 
 
 @main.command()
@@ -276,6 +288,7 @@ def drop(file: Path | None, verbose: bool, with_tables: bool, yes: bool, leave_s
 def _settings(file: Path | None, verbose: bool, given: dict[str, Any]) -> config.Config:
     settings = config.load(file, given)
     logs.configure(settings.log_format, verbose=verbose)
+    click.get_current_context().find_root().obj = settings.name  # for the remedies
     return settings
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from replicator import remedies
 from replicator.engine import Objects
 from replicator.errors import UsageError
 from replicator.model.options import TableOptions, Wishes
@@ -35,7 +36,7 @@ class Config(_Strict):
     """`tables`, `exclude` and `map` as in `Selection`. `columns`: policies by `schema.table.column`, or a pattern.
     `insert_only` and `table_options` as in `Wishes`."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] = "default"
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")] = remedies.DEFAULT
     source: SecretStr | None = None
     target: SecretStr | None = None
     tables: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicator import remedies
 from replicator.errors import Unfinished, UsageError
 from replicator.model.stream import Followed
 
@@ -23,7 +24,7 @@ JSON_FORMAT = 1
 LEVELS = {"refuse": "REFUSE", "warn": "WARN", "note": "note"}
 
 
-def checked(found: Checked, verb: str) -> None:
+def checked(found: Checked, name: str, verb: str) -> None:
     for followed, stored in found.tables:
         columns = ", ".join(
             f"{column.name} {column.native_name} > {kept}"
@@ -35,7 +36,7 @@ def checked(found: Checked, verb: str) -> None:
             if finding.level == level:
                 click.echo(f"{word:8}{finding.what}")
                 if finding.remedy:
-                    click.echo(f"{'':8}remedy: {finding.remedy}")
+                    click.echo(f"{'':8}remedy: {remedies.of_stream(finding.remedy, name)}")
     counts = Counter(finding.level for finding in found.findings)
     said = f"{counts['refuse']} to mend first, {counts['warn']} warnings"
     click.echo(f"{'ready' if found.ready else 'not ready'}: {len(found.tables)} tables to be {verb}; {said}")
@@ -75,7 +76,8 @@ def dropped(outcome: Dropped, name: str) -> None:
         raise Unfinished(
             f"left at the source: {outcome.why}; a slot that stays keeps the source's log for ever, until its disk is "
             "full",
-            remedy="run there:\n    " + "\n    ".join(outcome.left),
+            remedy=("run there:" if outcome.ours else "if no other target has a stream of this name, run there:")
+            + "".join(f"\n    {statement}" for statement in outcome.left),
         )
     if outcome.why and not outcome.left:
         raise Unfinished(f"the target keeps nothing of {name!r}; {outcome.why}", remedy="run it again later")
@@ -98,7 +100,7 @@ def status(found: Sequence[Standing]) -> None:
         phases = Counter(table["phase"] for table in tables)
         click.echo(f"  {'tables':12}{len(tables)}: {', '.join(f'{n} {phase}' for phase, n in sorted(phases.items()))}")
         for table in tables:
-            as_of = f", as of {table['as_of']}" if table["as_of"] else ""
+            as_of = f", copied as of {table['as_of']}" if table["as_of"] else ""
             click.echo(f"    {table['source']} > {table['target']}: {table['phase']}{as_of}")
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 log = logging.getLogger("replicator")
+SHORT_S = 0.1
 
 
 @contextmanager
@@ -52,11 +53,12 @@ class LineReport(Report):
     def copy_done(self, table: Name) -> None:
         seconds = time.monotonic() - self._began
         log.info(
-            "copied %s: %d rows in %.1f s (%.0f rows/s)",
+            "copied %s: %d rows in %.1f s%s",
             table,
             self._rows,
             seconds,
-            self._rows / (seconds or 1),
+            # Of a moment the rate says nothing: small tables are written in groups, after they were read.
+            f" ({self._rows / seconds:.0f} rows/s)" if seconds >= SHORT_S else "",
         )
 
     def following(self, mark: str) -> None:
@@ -71,6 +73,7 @@ class BarReport(LineReport):
 
     def copy_started(self, table: Name, estimated_rows: int) -> None:
         super().copy_started(table, estimated_rows)
+        self._progress.start()
         self._task = self._progress.add_task(str(table).replace("[", "\\["), total=estimated_rows or None)
 
     def copied(self, table: Name, rows: int, size: int) -> None:
@@ -82,3 +85,7 @@ class BarReport(LineReport):
         super().copy_done(table)
         assert self._task is not None
         self._progress.remove_task(self._task)
+
+    def following(self, mark: str) -> None:
+        self._progress.stop()  # it would draw nothing, ten times a second, as long as the stream lives
+        super().following(mark)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from replicator import remedies
 from replicator.errors import Refused
 from replicator.model.schema import Name
 
@@ -67,7 +68,7 @@ class Selection:
             if place in taken:
                 raise Refused(
                     f"{taken[place]} and {name} would both land in {target.name!r}",
-                    remedy=f"give one of them another name: --map '{name}=other_name'",
+                    remedy=f"give one of them another name: --map {remedies.shell(f'{name}=other_name')}",
                 )
             taken[place] = name
             landed[name] = target
@@ -94,14 +95,17 @@ def _admit(name: Name, target: Name, places: Places) -> None:
         if places.name_bytes is not None and len(part.encode()) > places.name_bytes:
             raise Refused(
                 f"{name} would land in {part!r}, and the target keeps only {places.name_bytes} bytes of a name",
-                remedy=f"--map '{name}=a_shorter_name'",
+                remedy=f"--map {remedies.shell(f'{name}=a_shorter_name')}",
             )
     if why := places.barred(target.name):
-        raise Refused(f"{name} would land in {target.name!r}: {why}", remedy=f"--map '{name}=another_name'")
+        raise Refused(
+            f"{name} would land in {target.name!r}: {why}",
+            remedy=f"--map {remedies.shell(f'{name}=another_name')}",
+        )
     if places.fold(target.name).lower().startswith(places.reserved):
         raise Refused(
             f"{name} would land in {target.name!r}, a name kept for bookkeeping at the target",
-            remedy=f"--map '{name}=another_name'",
+            remedy=f"--map {remedies.shell(f'{name}=another_name')}",
         )
 
 

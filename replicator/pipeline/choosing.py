@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from replicator import remedies
 from replicator.engine import CopySource, Finding, Target
 from replicator.errors import Refused, SchemaChanged
 from replicator.model.options import TableOptions
@@ -104,9 +105,11 @@ def _followed(wanted: Followed, old: Followed | None, *, restart: bool, remedy: 
         return replace(old, table=table, policies=wanted.policies, options=wanted.options)
     if old.target != wanted.target or _settings(old) != _settings(wanted):
         raise Refused(
-            f"{table.name} was copied into {old.target.name} with other --map, [columns] or [table_options] settings",
-            remedy="take the settings back; or copy it anew with them: replicator recopy --config FILE SOURCE TARGET "
-            f"'{table.name}' (backfill: --restart); for another --map leave the table out once, with --exclude",
+            f"{table.name} was copied into {old.target.name} with other --map, --insert-only, [columns] or "
+            "[table_options] settings",
+            remedy="take the settings back; or copy it anew with them: "
+            + remedies.recopy(table.name, options=" --config FILE")
+            + " (backfill: --restart); for another --map leave the table out once, with --exclude",
         )
     if old.phase == "copying":
         return replace(old, table=table)
@@ -167,7 +170,7 @@ def _taken(tables: Sequence[Followed], owners: Mapping[Name, str], places: Place
         Finding(
             "refuse",
             f"{f.table.name} would land in {f.target.name!r}, which stream {stream!r} writes",
-            f"--map '{f.table.name}=another_name'",
+            f"--map {remedies.shell(f'{f.table.name}=another_name')}",
         )
         for f in tables
         if (stream := by_place.get((places.fold(f.target.schema), places.fold(f.target.name))))
@@ -190,6 +193,7 @@ def _ours(known: StreamState | None, tables: Iterable[Followed], stands: Stands)
 def _filled(stands: Stands, before: Mapping[Name, Followed], options: Options) -> list[Finding]:
     """A target table with rows in it that are not ours is refused, unless the user said what to do with them."""
     found: list[Finding] = []
+    foreign: list[Name] = []
     for name, how in stands.items():
         mine = before.get(name)
         if how != "filled":
@@ -198,14 +202,17 @@ def _filled(stands: Stands, before: Mapping[Name, Followed], options: Options) -
             if not mine.may_empty:
                 found.append(_appended(name))
         elif not options.truncate and not options.append:
-            found.append(
-                Finding(
-                    "refuse",
-                    f"the target table for {name} is not empty, and there is no saved position for it in stream "
-                    f"{options.name}; refusing to guess",
-                    "empty it, or pass --truncate (its rows are deleted) or --append (its rows stay)",
-                )
+            foreign.append(name)
+    if foreign:
+        tables, those, it = ("table", "is", "it") if len(foreign) == 1 else ("tables", "are", "them")
+        found.append(
+            Finding(
+                "refuse",
+                f"the target {tables} for {remedies.named(foreign)} {those} not empty, and there is no saved position "
+                f"for {it} in stream {options.name}; refusing to guess",
+                f"empty {it}, or pass --truncate (the rows are deleted) or --append (the rows stay)",
             )
+        )
     return found
 
 
@@ -264,4 +271,4 @@ def plain(policies: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]
 
 
 def anew(name: Name) -> str:
-    return f"copy it anew: replicator recopy SOURCE TARGET '{name}'"
+    return f"copy it anew: {remedies.recopy(name)}"

@@ -23,11 +23,13 @@ log = logging.getLogger("replicator")
 
 @dataclass
 class Dropped:
-    """`left`: statements for a person to run at the source, and why they could not be run. `tables`: what stays."""
+    """`left`: statements for a person to run at the source, and why they could not be run; `ours`: whether what they
+    remove is known to be this stream's. `tables`: what stays."""
 
     removed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     why: str = ""
+    ours: bool = True
     tables: list[str] = field(default_factory=list)
 
 
@@ -87,7 +89,7 @@ def _strays(source: End, name: str, outcome: Dropped) -> None:
         return
     try:
         with closing(source.engine.source(source.endpoint, log.warning)) as end:
-            outcome.left = end.strays(name)
+            outcome.left, outcome.ours = end.strays(name), False
     except (Retryable, LoginRefused) as error:
         outcome.why = f"whether the source has something of it could not be asked: {error.what}"
     else:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from replicator import remedies
 from replicator.engine import Finding, Objects, Source, Target
 from replicator.errors import PositionLost, Refused, Unfinished
 from replicator.model.options import Wishes
@@ -82,7 +83,7 @@ class Recopy(Sync):
         if gone and self._options.recopy:
             raise Refused(
                 f"not at the source any more: {', '.join(map(str, gone))}",
-                remedy=f"follow the others: replicator sync SOURCE TARGET --exclude '{gone[0]}'",
+                remedy=f"follow the others: replicator sync SOURCE TARGET --exclude {remedies.shell(gone[0])}",
             )
         for name in gone:
             log.warning("%s is gone from the source, and not followed any more; its copy stays as it is", name)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from replicator import failpoints
 from replicator.engine import ALREADY_MADE, Finding, Objects, Snapshot, Source, Target
-from replicator.errors import Refused, Unfinished
+from replicator.errors import CannotApply, Refused, Unfinished
 from replicator.model.builder import Limits
 from replicator.model.position import Position
 from replicator.model.schema import Name
@@ -154,6 +154,9 @@ class Sync(Run[Source]):
         )
         try:
             last = pump.run(mark, self._tables)
+        except CannotApply as error:
+            error.what += f"; the position stays at {pump.durable or mark}"
+            raise
         finally:
             if pump.durable is not None:
                 self._mark = str(pump.durable)

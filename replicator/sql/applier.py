@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Literal
 
-from replicator import failpoints
+from replicator import failpoints, remedies
 from replicator.errors import CannotApply, Conflict, NotUnderstood
 from replicator.model.change import Batch, Change, CopyMark, Encoded, Prepared, Resolved, Rows, Truncate
 from replicator.model.compact import Entry, Net, compact, named_key
@@ -202,7 +202,8 @@ class SqlApplier:
         if self._followed[objection.table.name].options.insert_only:
             why = "its updates and deletes are not followed (insert_only), so the source may have used the key again"
             remedy = "take the old row out of the target, or follow the table whole"
-        return Conflict(f"{where}: {what}; {why}", remedy=f"{remedy}, or copy the table anew; the position is kept")
+        anew = f"or copy the table anew: {remedies.recopy(objection.table.name)}"
+        return Conflict(f"{where}: {what}; {why}", remedy=f"{remedy}, {anew}")
 
     # Three ways of writing one table's runs
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from replicator import remedies
 from replicator.errors import Refused, SchemaChanged
 from replicator.model.change import Rows, Truncate
 from replicator.model.schema import Name, Table
@@ -62,7 +63,7 @@ def _loaded(saved: Mapping[str, Any], tables: Mapping[Name, Table]) -> Rows | Tr
     if tuple(saved["columns"]) != table.names:
         raise SchemaChanged(
             f"{table.name} has other columns than when a transaction was prepared that is committed now",
-            remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{table.name}'",
+            remedy=f"copy the table anew: {remedies.recopy(table.name)}",
         )
     op = saved["op"]
     if op not in ("insert", "update", "delete"):

@@ -78,9 +78,25 @@ class SqlLedger:
         return {Name(schema, own): stream for schema, own, stream in found}
 
     def _version(self, connection: sa.Connection) -> int:
-        """The format of the ledger; 0 where there is none. Raises Refused for one that we do not know."""
-        if not sa.inspect(connection).has_table(self._t.format.name, schema=self._t.format.schema):
+        """The format of the ledger; 0 where there is none.
+
+        Raises Refused for one that we do not know, PositionLost where somebody has removed a part of it.
+        """
+        ours = self._t.metadata.tables.values()
+        there = {*sa.inspect(connection).get_table_names(schema=self._t.format.schema)} & {t.name for t in ours}
+        if not there:
             return 0
+        version = self._saved_version(connection) if self._t.format.name in there else 1
+        gone = sorted(table.name for table in ours if since(table) <= version and table.name not in there)
+        if gone:
+            raise PositionLost(
+                f"a part of the bookkeeping at the target is gone: {', '.join(gone)}",
+                remedy=f"restore the target from a backup; or drop the rest of it ({', '.join(sorted(there))}), and "
+                "copy everything anew: replicator sync SOURCE TARGET --truncate",
+            )
+        return version
+
+    def _saved_version(self, connection: sa.Connection) -> int:
         versions = connection.scalars(sa.select(self._t.format.c.version)).all()
         if not versions and self._nothing_kept(connection):
             return 0

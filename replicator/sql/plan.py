@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from replicator import remedies
 from replicator.errors import ValueNotHeld
 from replicator.model.compact import named_key
 from replicator.model.schema import Table
@@ -121,7 +122,8 @@ class Plan:
         where = named_key(self.table, key or ())
         return ValueNotHeld(
             f"{self.table.name}.{column} ({where}): {error}",
-            remedy=f'change the value at the source, or choose a policy: [columns."{self.table.name}.{column}"]',
+            remedy="change the value at the source, or choose a policy: "
+            + remedies.section("columns", f"{self.table.name}.{column}"),
         )
 
 

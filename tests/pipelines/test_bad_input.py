@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg2
 import psycopg2.extras
@@ -72,11 +73,12 @@ def test_s050_a_role_without_replication(ready: Pair) -> None:
 
 
 def test_s050_no_select_on_one_table(ready: Pair) -> None:
-    ready.database.execute("CREATE TABLE closed (id int PRIMARY KEY)")
+    ready.database.execute("CREATE TABLE closed (id int PRIMARY KEY); CREATE TABLE shut (id int PRIMARY KEY)")
     role = ready.database.role(grants=("USAGE ON SCHEMA public", "SELECT ON TABLE t"))
-    ready.database.execute("CREATE PUBLICATION mine FOR TABLE t, closed")
+    ready.database.execute("CREATE PUBLICATION mine FOR TABLE t, closed, shut")
     output = ready.once(code=3, source=role)
-    assert "public.closed cannot be read" in output and 'GRANT SELECT ON "public"."closed"' in output
+    assert "public.closed, public.shut cannot be read" in output
+    assert 'GRANT SELECT ON "public"."closed", "public"."shut"' in output
     assert ready.slots() == [] and ready.publications() == ["mine"] and not ready.path.exists()
 
 
@@ -93,6 +95,13 @@ def test_s050_the_printed_publication_works(ready: Pair, tmp_path: Path) -> None
     ready.once("--config", str(config), source=role)
     ready.assert_equal()
     assert ready.publications() == ["my_publication"]
+
+
+def test_s050_a_role_that_only_reads(ready: Pair) -> None:
+    """As roles for copies often are: it is told what the owner is to run, too."""
+    role = ready.database.role(grants=SOURCE_GRANTS)
+    ready.database.execute(f"ALTER ROLE {urlsplit(role).username} SET default_transaction_read_only = on")
+    refused(ready, "may not make the publication: cannot execute", "run: CREATE PUBLICATION", source=role)
 
 
 @pytest.mark.parametrize(

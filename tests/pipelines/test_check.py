@@ -57,7 +57,8 @@ def test_everything_that_is_in_the_way_is_said_at_once(ready: Pair) -> None:
         "CREATE TABLE bare (id int); CREATE TABLE odd (id int PRIMARY KEY, v text);"
         "CREATE TABLE whole (x int); ALTER TABLE whole REPLICA IDENTITY FULL; CREATE VIEW v AS SELECT 1;"
         "CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);"
-        "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (1) TO (9)"
+        "CREATE TABLE part PARTITION OF parts FOR VALUES FROM (1) TO (9);"
+        "CREATE SCHEMA aside; CREATE TABLE aside.t (id int PRIMARY KEY)"
     )
     with closing(sqlite3.connect(ready.path)) as connection, connection:
         connection.execute("CREATE TABLE odd (id INTEGER PRIMARY KEY, v INTEGER)")
@@ -70,6 +71,7 @@ def test_everything_that_is_in_the_way_is_said_at_once(ready: Pair) -> None:
         "column v is declared INTEGER",
         "the target table for public.t is not empty",
         "public.v is left out: it is a view",
+        "no table of schema aside is chosen; it has 1",
         "public.whole has no key",
         "public.parts is partitioned: TRUNCATE, DETACH and DROP of a single partition",
         "not ready: 5 tables to be followed; 3 to mend first, 3 warnings",
@@ -167,7 +169,7 @@ def test_status_of_a_stream_from_its_first_moment_to_its_end(ready: Pair) -> Non
     ready.catch_up(running)
     until(lambda: heard(ready)["runner"]["lag_seconds"] == 0.0, 30, "a beat without lag")
     text = ready.run("status")
-    assert "default: streaming, running" in text and "public.t > t: live, as of" in text
+    assert "default: streaming, running" in text and "public.t > t: live, copied as of" in text
     running.signal(signal.SIGTERM)
     assert running.wait(20) == 0
     assert document(ready)["streams"][0]["running"] is False

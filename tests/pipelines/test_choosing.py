@@ -184,13 +184,15 @@ def test_s054_taken_out_of_the_publication_and_put_back_while_stopped(pair18: Pa
     two_tables(pair18)
     pair18.once()
     name, _ = pair18.publications()
-    pair18.database.execute(f"ALTER PUBLICATION {name} DROP TABLE a")
+    pair18.database.execute(f"ALTER PUBLICATION {name} DROP TABLE a, b")
     pair18.database.execute("UPDATE a SET x = 'lost'")
-    pair18.database.execute(f"ALTER PUBLICATION {name} ADD TABLE a")
+    pair18.database.execute(f"ALTER PUBLICATION {name} ADD TABLE a, b")
     before = pair18.saved()
     output = pair18.once(code=4)
-    assert "public.a" in output and "put back" in output
+    assert "table public.a, public.b in publication" in output and "put back" in output
+    assert "replicator recopy SOURCE TARGET 'public.a' 'public.b'" in output
     assert pair18.saved() == before
+    pair18.run("recopy", "public.b")
     pair18.once("--exclude", "public.a")
     pair18.once()
     pair18.assert_equal(["public.a", "public.b"])

@@ -101,6 +101,17 @@ def test_s126_some_of_it_is_gone_already(synced: Pair, removed: str) -> None:
     assert synced.slots() == [] and synced.publications() == [] and bookkeeping(synced) == []
 
 
+def test_s126_streams_of_the_servers_other_databases_are_left_alone(synced: Pair, tmp_path: Path) -> None:
+    """They have the same name by default, and their slots are in the same list of the server's."""
+    with PostgresDatabase(synced.database.server) as other, Pair(other, tmp_path / "other.db") as pair:
+        pair.database.execute(TABLES)
+        assert "nothing of 'default' to drop" in pair.run("drop")
+        assert "another stream" not in pair.once()
+    with run_replicator(["drop", synced.url, f"sqlite:///{tmp_path / 'third.db'}"]) as running:
+        assert running.wait(60) == 8 and "if no other target has a stream of this name" in running.stderr()
+    assert len(synced.slots()) == 1
+
+
 def test_a_running_stream_is_left_alone(synced: Pair) -> None:
     running = synced.following()
     assert "is already running" in synced.run("drop", code=3)

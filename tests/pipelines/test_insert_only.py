@@ -140,6 +140,22 @@ def test_s055_publications_of_the_user(pair18: Pair) -> None:
     assert pair.publications() == ["mine"]
 
 
+def test_s056_the_statement_for_the_owner_does_not_hinder_the_source(pair18: Pair) -> None:
+    """Run as it is printed, at once, it must leave the application's updates alone."""
+    pair = pair18
+    pair.database.execute(f"{EVENTS}; {ORDINARY}")
+    mine = (*config(pair, 'publication = "mine"\n'), "--insert-only", "events")
+    output = refused(pair, "the publication 'mine' does not exist", args=mine)
+    pair.database.execute(output.split("remedy: ")[1])
+    pair.database.execute("UPDATE events SET what = 'still works'; UPDATE t SET x = 'y'")
+    refused(pair, "public.events has no usable replica identity", "stream of its own (--name)", args=mine)
+    pair.database.execute("DROP PUBLICATION mine")
+    output = refused(pair, "does not exist", args=(*mine, "--table", "events"))
+    pair.database.execute(output.split("remedy: ")[1])
+    pair.database.execute("UPDATE events SET what = 'still works'")
+    pair.once(*mine, "--table", "events")
+
+
 def test_s055_updates_that_the_users_publication_has_too_are_passed_over(pair18: Pair) -> None:
     pair = pair18
     pair.database.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from contextlib import closing
 from urllib.parse import quote as escaped
@@ -205,6 +206,21 @@ def test_s064_databases(postgres18: Server, name: str, request: pytest.FixtureRe
             found = next(iter(path.parent.glob("*.db")))
             with closing(sqlite3.connect(found)) as connection:
                 assert connection.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
+
+
+def test_s064_what_is_printed_is_run_as_it_is(pair18: Pair) -> None:
+    """The remedies of a stream that is not the default one, for a table that a shell would take apart."""
+    pair, table = pair18, """it's "$HOME" `x`; """
+    pair.database.execute(f"CREATE TABLE {quoted(table)} (id int PRIMARY KEY); INSERT INTO {quoted(table)} VALUES (1)")
+    two = ("--name", "two")
+    pair.once(*two)
+    pair.database.execute(f"ALTER TABLE {quoted(table)} ADD v int; UPDATE {quoted(table)} SET v = 1")
+    printed = pair.once(*two, code=5).split("copy the table anew: replicator ")[1]
+    with run_replicator(shlex.split(printed.replace("SOURCE TARGET", f"{pair.url} {pair.target}"))) as running:
+        assert running.wait(60) == 0, running.stderr()
+    assert pair.rows(f"SELECT * FROM {quoted(table)}") == [(1, 1)]
+    pair.database.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+    assert "replicator recopy SOURCE TARGET --name two --all" in pair.run("check", *two, code=3)
 
 
 def test_s065_names_that_collide(pair18: Pair) -> None:

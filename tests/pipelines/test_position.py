@@ -125,7 +125,7 @@ def test_s010_the_position_is_gone(synced: Pair, spoil: str) -> None:
 
 def test_s010_all_bookkeeping_is_gone(synced: Pair) -> None:
     with closing(sqlite3.connect(synced.path)) as connection, connection:
-        for table in ("format", "streams", "tables", "parts", "beats"):
+        for table in ("format", "streams", "tables", "parts", "beats", "prepared"):
             connection.execute(f"DROP TABLE _replicator_{table}")
     slots = synced.slots()
     assert "refusing to guess" in synced.once(code=3)

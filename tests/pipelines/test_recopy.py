@@ -71,6 +71,19 @@ def test_a_recopy_that_is_killed_is_gone_on_with(synced: Pair, failpoint: str, a
     assert len(synced.slots()) == 1 and len(synced.publications()) == 2
 
 
+def test_a_conflict_names_the_row_the_position_and_the_way_out(synced: Pair) -> None:
+    spoil(synced, "DELETE FROM b WHERE id = 7")
+    synced.database.execute("UPDATE b SET v = 'new' WHERE id = 7")
+    before = synced.saved()
+    said = synced.once(code=5)
+    assert "public.b (key id=7): the update found no such row" in said and synced.saved() == before
+    assert f"the position stays at {before[0][2]}" in said
+    assert "copy the table anew: replicator recopy SOURCE TARGET 'public.b'" in said
+    synced.run("recopy", "public.b")
+    synced.once()
+    synced.assert_equal()
+
+
 def test_a_changed_shape(synced: Pair) -> None:
     """The stop names the command that mends it; the target table, which we made, is made anew."""
     synced.database.execute(

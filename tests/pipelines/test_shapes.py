@@ -62,6 +62,7 @@ def test_s058_what_the_log_does_not_carry_is_named(pair18: Pair) -> None:
         "CREATE MATERIALIZED VIEW m AS SELECT 1"
     )
     output = pair18.once()
+    assert 'ALTER TABLE "public"."u" SET LOGGED' in output
     for name, what in (("u", "unlogged"), ("v", "a view"), ("m", "a materialized view")):
         assert f"public.{name} is left out: it is {what}" in output
     pair18.assert_equal(["public.t"])

@@ -1,5 +1,6 @@
 """Wrong options, URLs and configuration files: exit 2, with the file and the key, before any connection."""
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,3 +127,12 @@ def test_s124_files_that_cannot_be_read(tmp_path: Path) -> None:
 )
 def test_wrong_options(args: tuple[str, ...], text: str) -> None:
     assert text in run(*args)
+
+
+def test_the_error_that_ends_a_run_is_json_too(tmp_path: Path) -> None:
+    lost = ("sync", "postgresql://127.0.0.1:1/x", f"sqlite:///{tmp_path}/no/x.db", "--log-format", "json")
+    result = CliRunner().invoke(main, list(lost))
+    said = [json.loads(line) for line in result.stderr.splitlines()]
+    assert result.exit_code == 3
+    assert said[-1]["level"] == "error" and "does not exist" in said[-1]["message"] and said[-1]["exit_code"] == 3
+    assert said[-1]["remedy"].startswith("mkdir -p")

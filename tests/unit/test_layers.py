@@ -11,7 +11,7 @@ import pytest
 import replicator
 
 ROOT = Path(replicator.__file__).parent
-OPEN_TO_ALL = {"errors", "failpoints"}
+OPEN_TO_ALL = {"errors", "failpoints", "remedies"}
 MAY_IMPORT = {
     "model": {"model"},
     "engine": {"model", "engine", "engines"},  # find() names the folder and loads its modules by name
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "__init__": set(),
     "errors": set(),
     "failpoints": set(),
+    "remedies": set(),
 }
 FILES = sorted(ROOT.rglob("*.py"))
 ENGINES = sorted(path.name for path in (ROOT / "engines").iterdir() if (path / "__init__.py").exists())

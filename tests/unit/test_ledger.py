@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,3 +188,21 @@ def test_a_retry_does_not_take_the_stream_back(tmp_path: Path) -> None:
         with pytest.raises(Fenced, match="taken over"):
             first.ledger.claim("test", "{}", Objects(), (), held=state.epoch)
         assert first.ledger.claim("test", "{}", Objects(), (), held=second.epoch).epoch == second.epoch + 1
+
+
+@pytest.mark.parametrize("gone", ["format", "streams", "tables", "parts", "beats", "prepared"])
+def test_a_bookkeeping_with_a_part_missing_is_refused(tmp_path: Path, gone: str) -> None:
+    """Whichever it is: without it nobody knows where the stream stands, and nothing of it is made again."""
+    path = tmp_path / "t.db"
+    with stream(path, ITEMS) as target:
+        target.applier.apply(batch(1, ROW))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"DROP TABLE _replicator_{gone}")
+    target = open_target(path)
+    try:
+        for ask in (target.ledger.names, lambda: target.ledger.peek("test"), lambda: target.ledger.heard("test")):
+            with pytest.raises(PositionLost, match=f"bookkeeping at the target is gone: _replicator_{gone}") as found:
+                ask()
+            assert "sync SOURCE TARGET --truncate" in found.value.remedy
+    finally:
+        target.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from replicator import remedies
 from replicator.engine import Finding, Listing, Policies
 from replicator.engines.mysql import left_out
 from replicator.engines.mysql.connect import Control
@@ -144,5 +145,5 @@ def _unknown_type(name: Name, column: str, kind: str) -> Finding:
     return Finding(
         "refuse",
         f"{name}.{column} has the type {kind}, which cannot be read from the log here",
-        f"--exclude '{name}'",
+        f"--exclude {remedies.shell(name)}",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pymysql
 
+from replicator import remedies
 from replicator.engine import Endpoint, Finding, Objects
 from replicator.engines.mysql.connect import query, user
 from replicator.engines.mysql.failures import translate
@@ -211,7 +212,7 @@ def _engines(server: Server, tables: Sequence[Table]) -> Iterator[Finding]:
             yield Finding(
                 "refuse",
                 f"{table.name} is stored by {engine or 'an unknown engine'}, which has no consistent snapshots",
-                f"ALTER TABLE {quote_table(table.name)} ENGINE = InnoDB; or --exclude '{table.name}'",
+                f"ALTER TABLE {quote_table(table.name)} ENGINE = InnoDB; or --exclude {remedies.shell(table.name)}",
             )
 
 
@@ -227,7 +228,7 @@ def _cascades(server: Server, tables: Sequence[Table]) -> Iterator[Finding]:
                 "refuse",
                 f"{table.name}: the foreign key {constraint} changes rows by itself (CASCADE, SET NULL, SET DEFAULT), "
                 f"and the log of {server.shown_version} does not have these changes",
-                f"make it RESTRICT, and let the application change the rows; or --exclude '{table.name}'",
+                "make it RESTRICT, and let the application change the rows; or --exclude " + remedies.shell(table.name),
             )
 
 

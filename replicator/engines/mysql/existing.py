@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.mysql import ownforms
 from replicator.engines.mysql.names import quote, quote_all
@@ -86,16 +87,17 @@ def _there(
 def _usable(session: TargetSession, followed: Followed, kind: str, engine: str | None) -> Iterator[Problem]:
     name = quote(followed.target.name)
     if kind != "BASE TABLE":
-        other = f"drop it, or --map '{followed.table.name}=other_name'"
+        other = f"drop it, or --map {remedies.shell(f'{followed.table.name}=other_name')}"
         yield f"it is a {kind.lower()}, not a plain table", other
         return
     if engine != "InnoDB":
         yield f"it is stored by {engine}, which has no transactions", f"ALTER TABLE {name} ENGINE = InnoDB"
     triggers = [row[0] for row in session.execute(_TRIGGERS, (followed.target.name,)).fetchall()]
     if triggers and not followed.options.allow_triggers:
+        section = remedies.section("table_options", followed.table.name)
         yield (
             f"its triggers would fire, and no session can switch them off: {', '.join(triggers)}",
-            f"drop them; or, if they do no harm, allow_triggers = true under [table_options.'{followed.table.name}']",
+            f"drop them; or, if they do no harm, allow_triggers = true under {section}",
         )
 
 

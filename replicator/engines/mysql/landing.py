@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.mysql.names import barred
 from replicator.engines.mysql.session import TargetSession
@@ -25,7 +26,7 @@ _TWINS = "SELECT HEX(WEIGHT_STRING(CONVERT(%s USING utf8mb3) COLLATE utf8mb3_gen
 def shape(session: TargetSession, followed: Followed, types: TargetTypes) -> Iterator[Finding]:
     """What no table of these servers can have."""
     table = followed.table
-    leave_out = f"--exclude '{table.name}'"
+    leave_out = f"--exclude {remedies.shell(table.name)}"
     for column in table.columns:
         if why := barred(column.name):
             yield Finding("refuse", f"{table.name}: the column name {column.name!r} cannot be: {why}", leave_out)
@@ -72,7 +73,7 @@ def _twins(session: TargetSession, followed: Followed) -> Iterator[Finding]:
             yield Finding(
                 "refuse",
                 f"{followed.table.name}: columns {twin!r} and {name!r} are the same name to the target",
-                f"rename one of them, or leave the table out: --exclude '{followed.table.name}'",
+                f"rename one of them, or leave the table out: --exclude {remedies.shell(followed.table.name)}",
             )
 
 
@@ -84,5 +85,5 @@ def server(session: TargetSession, tables: Sequence[Followed]) -> Iterator[Findi
         yield Finding(
             "refuse",
             f"sql_require_primary_key is ON at the target, and these tables have no key: {named}",
-            f"SET PERSIST sql_require_primary_key = OFF; or --exclude '{keyless[0].table.name}'",
+            f"SET PERSIST sql_require_primary_key = OFF; or --exclude {remedies.shell(keyless[0].table.name)}",
         )

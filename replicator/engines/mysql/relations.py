@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from replicator import remedies
 from replicator.engines.mysql import tablemap
 from replicator.engines.mysql.decoders import row_decoder
 from replicator.engines.mysql.flavor import Flavor, Version
@@ -160,7 +161,7 @@ class Relations:
             if (words := _difference(shape, followed.table)) is not None:
                 return SchemaChanged(
                     f"{followed.table.name}: {words}",
-                    remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{followed.table.name}'",
+                    remedy=f"copy the table anew: {remedies.recopy(followed.table.name)}",
                 )
             return RowPlan(followed, shape, wide_timestamps=self._wide)
         except ReplicatorError as error:

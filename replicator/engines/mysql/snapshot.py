@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
+from replicator import remedies
 from replicator.engine import Endpoint
 from replicator.engines.mysql.connect import Connection, connect, query, translated
 from replicator.engines.mysql.names import quote_table
@@ -168,7 +169,8 @@ class MysqlSnapshot:
             # The converter's text may quote the value.
             raise ValueNotHeld(
                 f"{table.name}.{table.names[at]}: a value has not the form of its type, or not of its character set",
-                remedy=f"repair the value at the source, or leave the table out with --exclude '{table.name}'",
+                remedy="repair the value at the source, or leave the table out with --exclude "
+                + remedies.shell(table.name),
             ) from None
 
     def close(self) -> None:

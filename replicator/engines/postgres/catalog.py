@@ -7,9 +7,11 @@ from typing import Any
 
 import psycopg2.extensions
 
+from replicator import remedies
 from replicator.engine import Finding, Listing, Policies
 from replicator.engines.postgres import left_out
 from replicator.engines.postgres.connect import query
+from replicator.engines.postgres.names import quote_table
 from replicator.engines.postgres.types import PgType, canonical, money_name
 from replicator.model.datatypes import Textual
 from replicator.model.schema import Column, Name, Table, UniqueIndex
@@ -70,7 +72,8 @@ class PostgresCatalog:
                 continue
             left_out = _KINDS.get(kind) or _PERSISTENCES.get(persistence)
             if left_out:
-                findings.append(Finding("warn", f"{name} is left out: it is {left_out}"))
+                logged = f"ALTER TABLE {quote_table(name)} SET LOGGED" if kind == "r" and persistence == "u" else ""
+                findings.append(Finding("warn", f"{name} is left out: it is {left_out}", logged))
             else:
                 chosen[oid] = name, identity
         findings += self._rootless({name: root for name, root in partitions.items() if root not in chosen})
@@ -181,5 +184,6 @@ def _unknown_type(name: Name, column: str, type_name: str) -> Finding:
     return Finding(
         "refuse",
         f"{name}.{column} has the type {type_name}, which is not known here",
-        f'copy its text as it is: [columns."{name}.{column}"] as = "text"; or --exclude \'{name}\'',
+        f'copy its text as it is: {remedies.section("columns", f"{name}.{column}")} as = "text"; '
+        f"or --exclude {remedies.shell(name)}",
     )

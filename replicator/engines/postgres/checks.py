@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import psycopg2
 from psycopg2.extensions import connection as SqlConnection
 
+from replicator import remedies
 from replicator.engine import ALREADY_MADE, Endpoint, Finding, Objects
 from replicator.engines.postgres import identity, publication
 from replicator.engines.postgres.connect import SESSION, failure, open_session, parameters, query, reason, translated
@@ -106,17 +107,20 @@ def _replication(connection: SqlConnection, where: Endpoint, objects: Objects) -
 
 def _readable(connection: SqlConnection, where: Endpoint, tables: Sequence[Table]) -> Iterator[Finding]:
     role = quote(parameters(where).get("user", "the_role"))
+    closed: dict[str, dict[Name, str]] = {}
     for piece in publication.pieces(tables):
         if _refused(connection, piece) is None:
             continue
         for table in piece:
             if (why := _refused(connection, [table])) is not None:
-                yield Finding(
-                    "refuse",
-                    f"{table.name} cannot be read: {why}",
-                    f"GRANT USAGE ON SCHEMA {quote(table.name.schema)} TO {role}; GRANT SELECT ON "
-                    f"{quote_table(table.name)} TO {role}; with row security: ALTER ROLE {role} BYPASSRLS",
-                )
+                closed.setdefault(table.name.schema, {})[table.name] = why
+    for schema, reasons in closed.items():
+        yield Finding(
+            "refuse",
+            f"{remedies.named([*reasons])} cannot be read: {next(iter(reasons.values()))}",
+            f"GRANT USAGE ON SCHEMA {quote(schema)} TO {role}; GRANT SELECT ON "
+            f"{', '.join(map(quote_table, reasons))} TO {role}; with row security: ALTER ROLE {role} BYPASSRLS",
+        )
 
 
 def _refused(connection: SqlConnection, tables: Sequence[Table]) -> str | None:
@@ -139,16 +143,23 @@ def _may_publish(connection: SqlConnection, followed: Sequence[Followed]) -> Ite
             trial = publication.statement("replicator_trial", piece)
             publication.run(connection, trial, piece, wait_s=TRIAL_WAIT_S, keep=False)
     except psycopg2.Error as error:
-        if error.pgcode != "42501":
+        if error.pgcode not in ("42501", "25006"):  # no right; or read only, as roles for copies often are
             raise failure(error.pgcode, reason(error)) from error
-        updated = [each.table for each in followed if not each.options.insert_only]
-        carried = (updated, publication.ALL) if updated else (tables, publication.INSERTS)
+        wanted = _statement(connection, "my_publication", followed)
         yield Finding(
             "refuse",
             f"this role may not make the publication: {reason(error)}",
-            f"let the tables' owner run: {publication.statement('my_publication', *carried)}; "
-            'then set publication = "my_publication" in the configuration file',
+            f'let the tables\' owner run: {wanted}; then set publication = "my_publication" in the configuration file',
         )
+
+
+def _statement(connection: SqlConnection, name: str, followed: Sequence[Followed]) -> str:
+    """CREATE PUBLICATION for whoever may. Where it has updates it leaves out the tables whose updates would then fail
+    at the source: `_publication` says what becomes of those."""
+    if all(each.options.insert_only for each in followed):
+        return publication.statement(name, [each.table for each in followed], publication.INSERTS)
+    harmed = identity.unusable(connection, followed)
+    return publication.statement(name, [each.table for each in followed if each.table.name not in harmed])
 
 
 def _slot(connection: SqlConnection, objects: Objects) -> Iterator[Finding]:
@@ -186,7 +197,7 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
     needed: set[str] = set().union(*map(publication.needed, followed))
     rows = query(connection, "SELECT pubviaroot FROM pg_publication WHERE pubname = %s", (name,))
     if not rows:
-        yield Finding("refuse", f"the publication {name!r} does not exist", publication.statement(name, tables))
+        yield Finding("refuse", f"the publication {name!r} does not exist", _statement(connection, name, followed))
         return
     kinds = publication.published_kinds(connection, [name])[name]
     if missing := needed - kinds:
@@ -218,7 +229,7 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
             yield Finding(
                 "refuse",
                 f"the publication {name!r} publishes updates, and {table.name} has no usable replica identity: its "
-                "updates fail on the source while it is in there",
+                "updates would fail on the source in there",
                 f"ALTER TABLE {quote_table(table.name)} REPLICA IDENTITY FULL; or follow its inserts in a stream of "
                 "its own (--name), with a publication WITH (publish = 'insert, truncate')",
             )
@@ -234,7 +245,7 @@ def _publication(connection: SqlConnection, name: str, followed: Sequence[Follow
             yield Finding(
                 "refuse",
                 f"table {table.name} is not in publication {name}",
-                f"ALTER PUBLICATION {quote(name)} ADD TABLE {quote_table(table.name)}",
+                f"ALTER PUBLICATION {quote(name)} ADD TABLE ONLY {quote_table(table.name)}",
             )
             continue
         yield from _as_published(name, table, *listed[table.name])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.session import TargetSession
@@ -91,7 +92,7 @@ def findings(session: TargetSession, types: TargetTypes, followed: Followed, *, 
 def _usable(session: TargetSession, followed: Followed, table: tuple[Any, ...]) -> Iterator[Problem]:
     _, kind, persistence, parent, partition, secured, missing, always, origin, keys, rules, _ = table
     name = quote_table(followed.target)
-    other = f"drop it, or --map '{followed.table.name}=other_name'"
+    other = f"drop it, or --map {remedies.shell(f'{followed.table.name}=other_name')}"
     if kind != "r":
         yield f"it is {_KINDS.get(kind, 'something else')}, not a plain table", other
         return

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from psycopg2.extensions import connection as SqlConnection
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.postgres.connect import query
 from replicator.engines.postgres.names import quote_table
@@ -21,7 +22,11 @@ SELECT c.oid::text, c.relkind, c.relreplident,
        (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident),
        c.relreplident = 'f' AND current_setting('server_version_num')::int >= 180000 AND EXISTS (
          SELECT FROM pg_attribute WHERE attrelid = c.oid AND attgenerated <> '' AND NOT attisdropped),
-       ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
+       ARRAY(SELECT ARRAY[l.oid::regclass::text, (
+               SELECT quote_ident(x.relname) FROM pg_index own JOIN pg_class x ON x.oid = own.indexrelid
+               JOIN pg_index root ON root.indexrelid IN (SELECT pg_partition_ancestors(own.indexrelid))
+               WHERE own.indrelid = l.oid AND root.indrelid = c.oid AND root.indisreplident)]
+             FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
              WHERE c.relkind = 'p' AND t.isleaf AND l.relkind = 'r' AND l.relreplident <> c.relreplident ORDER BY 1),
        ARRAY(SELECT l.oid::regclass::text FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
              WHERE c.relkind = 'p' AND t.isleaf AND (l.relkind NOT IN ('r', 'p') OR l.relpersistence <> 'p')
@@ -39,7 +44,9 @@ def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[
         kind, identity, primary, indexed, computed, other_leaves, not_logged = rows[table.id]
         if not only_inserts:
             if why := _unusable(identity, bool(table.key), bool(primary), bool(indexed)):
-                yield _no_identity(table.name, why, "DEFAULT" if table.key else "FULL", has_primary=bool(primary))
+                other = "DEFAULT" if table.key else "FULL"
+                # A table without columns cannot have one.
+                yield _no_identity(table.name, why, other, has_primary=bool(primary) or not table.columns)
             elif computed:
                 # PostgreSQL 18 wants the whole old row published, and those columns are not.
                 why = "it is FULL, and the table has generated columns"
@@ -47,7 +54,7 @@ def findings(connection: SqlConnection, tables: Sequence[Followed]) -> Iterator[
             elif not table.key:
                 yield _scans(followed)
             if other_leaves:
-                yield _mixed(table.name, other_leaves)
+                yield _mixed(table.name, identity, other_leaves)
         if not_logged:
             yield _not_logged(table.name, not_logged)
         if kind == "p" and only_inserts:
@@ -99,7 +106,8 @@ def _no_identity(name: Name, why: str, other: str, *, has_primary: bool) -> Find
         "refuse",
         f"{name} has no usable replica identity: {why}; "
         f"updates on {name} would fail on the source once it is published",
-        f"{identity}, or follow its inserts alone: --insert-only '{name}', or leave it out: --exclude '{name}'",
+        f"{identity}, or follow its inserts alone: --insert-only {remedies.shell(name)}, "
+        f"or leave it out: --exclude {remedies.shell(name)}",
     )
 
 
@@ -112,15 +120,20 @@ def _scans(followed: Followed) -> Finding:
         "warn",
         f"{what}: each update and delete reads the whole target table",
         f"ALTER TABLE {quote_table(name)} ADD PRIMARY KEY (...); or, for a target table that we make, an indexed "
-        "digest of the row: digest_column = true" + f" under [table_options.'{name}']",
+        f"digest of the row: digest_column = true under {remedies.section('table_options', name)}",
     )
 
 
-def _mixed(name: Name, partitions: Sequence[str]) -> Finding:
+def _mixed(name: Name, identity: str, partitions: Sequence[tuple[str, str | None]]) -> Finding:
+    """`partitions`: each with its part of the root's index that is the root's identity, if it has one."""
+    form = {"d": "DEFAULT", "f": "FULL", "n": "NOTHING"}.get(identity)
     return Finding(
         "refuse",
-        f"partitions of {name} have another replica identity than {name} itself: {', '.join(partitions)}",
-        f"ALTER TABLE {partitions[0]} REPLICA IDENTITY, to the one of {quote_table(name)}",
+        f"partitions of {name} have another replica identity than {name} itself: "
+        + remedies.named([leaf for leaf, _ in partitions]),
+        "; ".join(
+            f"ALTER TABLE {leaf} REPLICA IDENTITY {form or f'USING INDEX {index}'}" for leaf, index in partitions
+        ),
     )
 
 
@@ -129,5 +142,5 @@ def _not_logged(name: Name, partitions: Sequence[str]) -> Finding:
         "refuse",
         f"{name} has unlogged or foreign partitions, whose changes are not in the log: {', '.join(partitions)}",
         f"ALTER TABLE {quote_table(name)} DETACH PARTITION {partitions[0]}; an unlogged one: ALTER TABLE "
-        f"{partitions[0]} SET LOGGED; or leave the table out: --exclude '{name}'",
+        f"{partitions[0]} SET LOGGED; or leave the table out: --exclude {remedies.shell(name)}",
     )

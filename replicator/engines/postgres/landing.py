@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 import psycopg2
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.postgres.connect import reason
 from replicator.engines.postgres.names import quote
@@ -26,7 +27,7 @@ _UNORDERED = frozenset(
 def shape(followed: Followed, types: TargetTypes) -> Iterator[Finding]:
     """What no PostgreSQL table can have."""
     table = followed.table
-    leave_out = f"--exclude '{table.name}'"
+    leave_out = f"--exclude {remedies.shell(table.name)}"
     for column in table.columns:
         if len(column.name.encode()) > NAME_BYTES:
             what = f"{table.name}: PostgreSQL would cut the column name {column.name!r} to {NAME_BYTES} bytes"
@@ -46,7 +47,7 @@ def shape(followed: Followed, types: TargetTypes) -> Iterator[Finding]:
             yield Finding(
                 "refuse",
                 f"{table.name}: column {column.name} is in the key, and PostgreSQL has no index for {form.type}",
-                f'[columns."{table.name}.{column.name}"] as = "text"',
+                f'{remedies.section("columns", f"{table.name}.{column.name}")} as = "text"',
             )
     if len(table.columns) + followed.digested > MOST_COLUMNS:
         what = f"{table.name} has {len(table.columns)} columns; PostgreSQL holds {MOST_COLUMNS}"

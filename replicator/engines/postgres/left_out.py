@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from psycopg2.extensions import connection as SqlConnection
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.postgres.connect import query
 from replicator.model.schema import Table
@@ -30,6 +31,12 @@ UNION ALL
 SELECT polrelid::text, 'row security policy', polname FROM pg_policy WHERE polrelid = ANY(%(oids)s)
 ORDER BY 1, 2, 3
 """
+_OTHER_SCHEMAS = """
+SELECT n.nspname, count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition AND n.nspname <> ALL(%s)
+  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+GROUP BY 1 ORDER BY 1
+"""
 _LARGE_OBJECTS = "SELECT count(*) FROM pg_largeobject_metadata"
 
 
@@ -41,6 +48,15 @@ def findings(connection: SqlConnection, tables: Sequence[Table]) -> list[Finding
         Finding("note", f"{table.name}: not made at the target: " + "; ".join(_listed(*each) for each in kinds.items()))
         for table in tables
         if (kinds := by_table.get(table.id))
+    ]
+    schemas = sorted({table.name.schema for table in tables})
+    found += [
+        Finding(
+            "note",
+            f"no table of schema {schema} is chosen; it has {count:,}",
+            f"if they are wanted: --table {remedies.shell('*.*')}",
+        )
+        for schema, count in query(connection, _OTHER_SCHEMAS, (schemas,))
     ]
     objects = query(connection, _LARGE_OBJECTS)[0][0]
     if objects and any(column.native_name == "oid" for table in tables for column in table.columns):

@@ -7,12 +7,13 @@ the slot, since a slot cannot be read with a publication that is newer than what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import psycopg2
 from psycopg2.extensions import connection as SqlConnection
 
+from replicator import remedies
 from replicator.engines.postgres.connect import query
 from replicator.engines.postgres.names import ANEW, quote, quote_table
 from replicator.errors import PositionLost, Retryable
@@ -186,36 +187,39 @@ def check(connection: SqlConnection, publications: Sequence[str], followed: Coll
     for publication, schema, name, filtered, columns, present in query(connection, _PUBLISHED, (list(publications),)):
         carried[Name(schema, name)] = publication, filtered, set(present) - set(columns or ())
     now = membership(connection, publications)
-    shown = " and ".join(publications)
-    lost = sorted(str(each.table.name) for each in followed if each.table.name not in carried)
-    if lost:
-        raise _gap(
-            f"table {', '.join(lost)} is not in publication {shown}; its changes since then are lost",
-            lost,
-            add_to=publications[0] if len(publications) == 1 else "",
-        )
+    if lost := [each.table for each in followed if each.table.name not in carried]:
+        shown = " and ".join(publications)
+        # Ours gets them back by the new copy; one of the user's is his.
+        back = f"ALTER PUBLICATION {quote(publications[0])} ADD {listed(lost)}; then " if len(publications) == 1 else ""
+        raise _gap({f" is not in publication {shown}; its changes since then are lost": lost}, first=back)
+    gaps: dict[str, list[Table]] = {}
     for each in followed:
-        table = each.table
-        publication, filtered, hidden = carried[table.name]
-        missing = hidden.intersection(table.names)
-        what = f"table {table.name} in publication {publication}"
-        if not needed(each) <= kinds[publication]:
-            raise _gap(
-                f"{what}: it does not publish {', '.join(sorted(needed(each) - kinds[publication]))} any more; "
-                "changes since then may be lost",
-                [str(table.name)],
-            )
-        if filtered:
-            raise _gap(f"{what} has a row filter; changes since then may be lost", [str(table.name)])
-        if missing:
-            columns = ", ".join(sorted(missing))
-            raise _gap(f"{what} lacks columns ({columns}); changes since then may be lost", [str(table.name)])
-        if each.carried and each.carried != now.get(table.name):
-            raise _gap(
-                f"{what}: it was taken out and put back, or the publication was made again; "
-                "changes in between may be lost",
-                [str(table.name)],
-            )
+        publication, filtered, hidden = carried[each.table.name]
+        if why := _gap_in(each, kinds[publication], filtered, hidden, now.get(each.table.name)):
+            gaps.setdefault(f" in publication {publication}{why}", []).append(each.table)
+    if gaps:
+        raise _gap(gaps)
+
+
+def _gap_in(each: Followed, kinds: set[str], filtered: bool, hidden: set[str], membership: str | None) -> str:
+    """Why the log may lack changes of a table that the publication has; empty where it does not."""
+    if unpublished := sorted(needed(each) - kinds):
+        return f": it does not publish {', '.join(unpublished)} any more; changes since then may be lost"
+    if filtered:
+        return " has a row filter; changes since then may be lost"
+    if missing := sorted(hidden.intersection(each.table.names)):
+        return f" lacks columns ({', '.join(missing)}); changes since then may be lost"
+    if each.carried and each.carried != membership:
+        return ": it was taken out and put back, or the publication was made again; changes in between may be lost"
+    return ""
+
+
+def _gap(gaps: Mapping[str, Sequence[Table]], *, first: str = "") -> PositionLost:
+    """All tables that have one, so that one new copy mends them all."""
+    names = [table.name for tables in gaps.values() for table in tables]
+    what = "; ".join(f"table {remedies.named([table.name for table in tables])}{why}" for why, tables in gaps.items())
+    again = f"{first}copy it anew: {remedies.recopy(*names)}" if len(names) <= remedies.NAMED else first + ANEW
+    return PositionLost(what, remedy=again)
 
 
 def published_kinds(connection: SqlConnection, publications: Sequence[str]) -> dict[str, set[str]]:
@@ -233,9 +237,3 @@ def published_kinds(connection: SqlConnection, publications: Sequence[str]) -> d
 def needed(followed: Followed) -> set[str]:
     """What must be published of a table."""
     return set((INSERTS if followed.options.insert_only else ALL).split(", "))
-
-
-def _gap(what: str, tables: Sequence[str], *, add_to: str = "") -> PositionLost:
-    """`add_to`: a publication of the user's that lacks the table; ours gets it back by the new copy."""
-    first = f"ALTER PUBLICATION {quote(add_to)} ADD TABLE ONLY ...; then " if add_to else ""
-    return PositionLost(what, remedy=f"{first}copy it anew: replicator recopy SOURCE TARGET '{tables[0]}'")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from psycopg2.extensions import connection as SqlConnection
 
-from replicator import failpoints
+from replicator import failpoints, remedies
 from replicator.engine import Endpoint
 from replicator.engines.postgres import pgoutput
 from replicator.engines.postgres.connect import answered_in, connect, query
@@ -186,7 +186,7 @@ class PostgresReader:
         return SchemaChanged(
             f"{plan.table.name}: its replica identity is FULL, and the key by which its rows are found "
             f"({', '.join(plan.table.key)}) is unique no more",
-            remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{plan.table.name}'",
+            remedy=f"copy the table anew: {remedies.recopy(plan.table.name)}",
         )
 
     def _plan_for(self, message: bytes) -> RowPlan | None:
@@ -286,8 +286,8 @@ class PostgresReader:
         return SchemaChanged(
             f"{plan.table.name}: a change came without the whole old key ({', '.join(plan.table.key)}): a partition "
             "has another replica identity than the table",
-            remedy="give the partition the replica identity of its root, and copy the table anew: replicator recopy "
-            f"SOURCE TARGET '{plan.table.name}'",
+            remedy="give the partition the replica identity of its root, and copy the table anew: "
+            f"{remedies.recopy(plan.table.name)}",
         )
 
     @staticmethod

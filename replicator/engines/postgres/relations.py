@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from replicator import remedies
 from replicator.engines.postgres.pgoutput import Relation
 from replicator.engines.postgres.position import Lsn
 from replicator.engines.postgres.types import FromBytes, from_bytes
@@ -52,7 +53,7 @@ class Relations:
         if problem is not None:
             self.plans[relation.oid] = SchemaChanged(
                 f"{followed.table.name}: {problem}",
-                remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{followed.table.name}'",
+                remedy=f"copy the table anew: {remedies.recopy(followed.table.name)}",
             )
             return
         self.plans[relation.oid] = RowPlan(followed.table, insert_only=followed.options.insert_only)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import psycopg2.extensions
 
+from replicator import remedies
 from replicator.engines.postgres import copytext
 from replicator.engines.postgres.connect import query, translated
 from replicator.engines.postgres.names import quote, quote_all, quote_table
@@ -265,7 +266,7 @@ class PostgresSnapshot:
             # The converter's text may quote the value.
             raise ValueNotHeld(
                 f"{table.name}: a value has not the form of its type",
-                remedy=f"leave the table out with --exclude '{table.name}', and report this",
+                remedy=f"leave the table out with --exclude {remedies.shell(table.name)}, and report this",
             ) from None
 
     def close(self) -> None:

@@ -105,7 +105,11 @@ class PostgresSource:
     def strays(self, name: str) -> list[str]:
         pattern = f"^{object_name(name)}[0-9a-f]{{8}}(_i)?$"
         slots = query(
-            self._sql, "SELECT slot_name FROM pg_replication_slots WHERE slot_name ~ %s AND NOT active", (pattern,)
+            self._sql,
+            # Slots are the server's, and other databases of it have streams of this name, too.
+            "SELECT slot_name FROM pg_replication_slots WHERE slot_name ~ %s AND NOT active "
+            "AND database = current_database()",
+            (pattern,),
         )
         named = query(
             self._sql,

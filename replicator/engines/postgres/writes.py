@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from replicator import remedies
 from replicator.engines.postgres.failures import NotByUpdate, told
 from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.session import TargetSession
@@ -225,7 +226,7 @@ class PostgresWrites:
                 raise CannotApply(
                     f"{plan.table.name}.{column.name}: the target's column is {columns[column.name].type}, and its "
                     f"values are to be kept as {storage.type}",
-                    remedy=f"copy the table anew: replicator recopy SOURCE TARGET '{plan.table.name}'",
+                    remedy=f"copy the table anew: {remedies.recopy(plan.table.name)}",
                 )
 
 

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from replicator import remedies
 from replicator.engine import Finding, Listing, Policies
 from replicator.engines.sqlite import declared, left_out
 from replicator.engines.sqlite.connect import query
@@ -64,7 +65,8 @@ class SqliteCatalog:
             try:
                 found = describe(self._connection, name)
             except Refused as error:
-                findings.append(Finding("refuse", f"{name}: {error.what}", error.remedy or f"--exclude '{name}'"))
+                remedy = error.remedy or f"--exclude {remedies.shell(name)}"
+                findings.append(Finding("refuse", f"{name}: {error.what}", remedy))
                 continue
             tables.append(found.table)
             if found.generated:

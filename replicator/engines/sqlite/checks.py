@@ -6,6 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from replicator import remedies
 from replicator.engine import Finding
 
 OLDEST = (3, 37, 0)
@@ -27,11 +28,11 @@ def version() -> list[Finding]:
 
 def file(path: Path) -> list[Finding]:
     """The file is a database or absent, and it and its directory can be written (the WAL lies beside it)."""
-    directory = path.parent
+    directory = path.parent.absolute()
     if not directory.is_dir():
-        return [Finding("refuse", f"the directory {directory} does not exist", f"mkdir -p '{directory}'")]
+        return [Finding("refuse", f"the directory {directory} does not exist", f"mkdir -p {remedies.shell(directory)}")]
     if not os.access(directory, os.W_OK | os.X_OK):
-        return [Finding("refuse", f"the directory {directory} cannot be written", "give this user the right to")]
+        return [Finding("refuse", f"the directory {directory} cannot be written", "let this user write there")]
     if not path.exists():
         return []
     return _database(path, os.R_OK | os.W_OK, "read and written")
@@ -48,7 +49,7 @@ def _database(path: Path, rights: int, used: str) -> list[Finding]:
     if not path.is_file():
         return [Finding("refuse", f"{path} is not a file", "name another file")]
     if not os.access(path, rights):
-        return [Finding("refuse", f"the file {path} cannot be {used}", "give this user the right to")]
+        return [Finding("refuse", f"the file {path} cannot be {used}", "give this user that right")]
     with path.open("rb") as handle:
         header = handle.read(len(HEADER))
     if header and header != HEADER:

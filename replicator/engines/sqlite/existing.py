@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.sqlite import declared as declarations
 from replicator.engines.sqlite.statements import DDL, DIALECT
@@ -26,7 +27,8 @@ def findings(session: Session, followed: Followed) -> list[Finding]:
         return []
     kind = _master(session, "view", "name", target)
     if kind:
-        found = [("there is a view of this name", f"drop it, or --map '{followed.table.name}=other_name'")]
+        elsewhere = remedies.shell(f"{followed.table.name}=other_name")
+        found = [("there is a view of this name", f"drop it, or --map {elsewhere}")]
     else:
         found = [
             *_held(session, followed, columns),

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from replicator import remedies
 from replicator.engines.sqlite.catalog import SCHEMA, Described, describe
 from replicator.engines.sqlite.connect import query, translated
 from replicator.engines.sqlite.failures import code_of
@@ -172,7 +173,7 @@ class _Read:
             f"{self._table.name}.{column.name} ({self._named(row)}): the value is not one that a column declared "
             f"{column.native_name} keeps as it is: the declaration was changed after it was written",
             remedy="let the column convert it at the source (UPDATE ... SET column = column), "
-            f"or leave the table out: --exclude '{self._table.name}'",
+            f"or leave the table out: --exclude {remedies.shell(self._table.name)}",
         )
 
     def _named(self, row: Sequence[Any]) -> str:
@@ -193,7 +194,7 @@ def _ill_formed(table: Table, column: str, key: str) -> ValueNotHeld:
     return ValueNotHeld(
         f"{table.name}.{column} ({key}): a text that is not valid Unicode, which no other place may be given",
         remedy="repair it at the source (UPDATE ... SET column = CAST(column AS BLOB) keeps its bytes), "
-        f"or leave the table out: --exclude '{table.name}'",
+        f"or leave the table out: --exclude {remedies.shell(table.name)}",
     )
 
 

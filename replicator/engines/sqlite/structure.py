@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
+from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.sqlite import existing
 from replicator.engines.sqlite.statements import DDL, DIALECT
@@ -48,7 +49,7 @@ class SqliteStructure:
                     Finding(
                         "refuse",
                         f"{table.name}: columns {twin!r} and {column.name!r} are the same name to SQLite",
-                        f"rename one of them, or leave the table out: --exclude '{table.name}'",
+                        f"rename one of them, or leave the table out: --exclude {remedies.shell(table.name)}",
                     )
                 )
             try:
@@ -60,7 +61,7 @@ class SqliteStructure:
                 Finding(
                     "refuse",
                     f"{table.name} has {len(table.columns)} columns; SQLite holds {MOST_COLUMNS}",
-                    f"--exclude '{table.name}'",
+                    f"--exclude {remedies.shell(table.name)}",
                 )
             )
         if digest.COLUMN in seen:
@@ -68,14 +69,15 @@ class SqliteStructure:
                 Finding(
                     "refuse",
                     f"{table.name}: the column name {digest.COLUMN} is kept for bookkeeping",
-                    f"rename it, or leave the table out: --exclude '{table.name}'",
+                    f"rename it, or leave the table out: --exclude {remedies.shell(table.name)}",
                 )
             )
         if not table.key:
             try:
                 DIALECT.row_id(table.names)
             except ReplicatorError as error:
-                found.append(Finding("refuse", f"{table.name}: {error.what}", f"--exclude '{table.name}'"))
+                leave_out = f"--exclude {remedies.shell(table.name)}"
+                found.append(Finding("refuse", f"{table.name}: {error.what}", leave_out))
         return found
 
     def survey(self, tables: Sequence[Followed]) -> dict[Name, Literal["absent", "empty", "filled"]]:

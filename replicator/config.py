@@ -30,6 +30,7 @@ class _TableOptions(_Strict):
     insert_only: bool = False
     digest_column: bool = False
     allow_triggers: bool = False
+    on_conflict: Literal["stop", "overwrite"] = "stop"
 
 
 class Config(_Strict):

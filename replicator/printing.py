@@ -153,6 +153,7 @@ def _document(each: Standing) -> dict[str, Any]:
                 "floor": followed.floor,
                 "as_of": followed.as_of,
                 "insert_only": followed.options.insert_only,
+                "overwritten": followed.overwritten,
             }
             for _, followed in sorted(state.tables.items())
         ],

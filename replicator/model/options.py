@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from replicator.model.schema import Name
 from replicator.model.selection import matches, qualify
@@ -16,11 +17,19 @@ class TableOptions:
     `insert_only`: its updates and deletes at the source are not followed, so it needs no key. `digest_column`: its
     target table gets an indexed digest of each row, by which a row of a table without a key is found without reading
     them all. `allow_triggers`: triggers of its target table may fire, where no session can switch them off.
+    `on_conflict`: where a row at the target is not what the log takes it for, the stream stops, or the row is
+    overwritten with the source's.
     """
 
     insert_only: bool = False
     digest_column: bool = False
     allow_triggers: bool = False
+    on_conflict: Literal["stop", "overwrite"] = "stop"
+
+    @property
+    def of_the_copy(self) -> TableOptions:
+        """What a copy was made by: another choice of it asks for another copy, and one of the rest does not."""
+        return TableOptions(self.insert_only, self.digest_column)
 
 
 @dataclass(frozen=True)

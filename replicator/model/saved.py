@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -48,6 +48,7 @@ class _Options(_Saved):
     insert_only: bool = False
     digest_column: bool = False
     allow_triggers: bool = False
+    on_conflict: Literal["stop", "overwrite"] = "stop"
 
 
 _POLICIES = TypeAdapter(dict[str, dict[str, str]])

@@ -47,7 +47,8 @@ class Followed:
     a new copy may empty it. `policies`: for each column the type policies that the user chose. `carried`: the source's
     token for the log's carrying this table; another token means that there may have been a gap. `as_of`: the source's
     time when the snapshot of its copy was taken, `YYYY-MM-DDTHH:MM:SS.ffffffZ`. `settles`: the text of the position up
-    to which its copy overlaps the log, None where the two meet at the floor.
+    to which its copy overlaps the log, None where the two meet at the floor. `overwritten`: how many rows of the target
+    gave way (`on_conflict`).
     """
 
     table: Table
@@ -61,6 +62,7 @@ class Followed:
     options: TableOptions = field(default_factory=TableOptions)
     as_of: str | None = None
     settles: str | None = None
+    overwritten: int = 0
 
     def chosen(self, column: str) -> dict[str, str]:
         """The policies for a column."""

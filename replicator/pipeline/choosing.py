@@ -112,10 +112,10 @@ def _followed(wanted: Followed, old: Followed | None, *, restart: bool, remedy: 
             + " (backfill: --restart); for another --map leave the table out once, with --exclude",
         )
     if old.phase == "copying":
-        return replace(old, table=table)
+        return replace(old, table=table, options=wanted.options)
     if (difference := _replaced(old.table, table)) is not None:
         raise SchemaChanged(f"{table.name}: {difference}", remedy=remedy)
-    return old
+    return replace(old, options=wanted.options)
 
 
 def returning(old: Followed, wanted: Followed) -> Followed:
@@ -126,7 +126,7 @@ def returning(old: Followed, wanted: Followed) -> Followed:
 
 
 def _settings(followed: Followed) -> tuple[dict[str, dict[str, str]], TableOptions]:
-    return plain(followed.policies), followed.options
+    return plain(followed.policies), followed.options.of_the_copy
 
 
 def _idle(options: Options, default_schema: str, tables: Sequence[Table]) -> list[Finding]:

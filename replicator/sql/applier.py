@@ -23,6 +23,7 @@ from replicator.model.values import MISSING
 from replicator.sql.connect import Session
 from replicator.sql.ddl import StorageOf
 from replicator.sql.ledger import SqlLedger
+from replicator.sql.overwrite import Overwrite
 from replicator.sql.plan import EncodedRow, Plan
 from replicator.sql.statements import Dialect
 from replicator.sql.writes import Executemany, Writes
@@ -59,6 +60,8 @@ class SqlApplier:
         self._plans: dict[int, Plan] = {}
         self._pending: list[Change] = []
         self._pending_bytes = 0
+        self._yielding: set[Name] = set()
+        """The tables of the batch whose rows at the target are overwritten."""
         self._singly = failpoints.armed("row_applied")
 
     def prepare(self, tables: Collection[Followed]) -> None:
@@ -106,34 +109,38 @@ class SqlApplier:
 
     def _write(self, batch: Batch) -> None:
         changes = [*self._pending, *batch.changes]
+        self._yielding.clear()
         self._session.execute("SAVEPOINT batch")
-        try:
-            self._try(changes, self._write_net)
-        except _Objection:
+        while not self._in_some_way(changes, batch):
+            pass
+
+    def _in_some_way(self, changes: list[Change], batch: Batch) -> bool:
+        """Down the ladder; False where a table's rows are to give way, and all is to be tried again."""
+        for way in (self._write_net, self._replay, self._rewrite):
+            if way == self._rewrite and not batch.complete and self._wait_for_more(changes, batch.size):
+                return True
             try:
-                self._try(changes, self._replay)
-            except _Objection:
-                if not batch.complete and self._wait_for_more(changes, batch.size):
-                    return
-                try:
-                    self._try(changes, self._rewrite)
-                except _Objection as objection:
-                    raise self._blame(changes, objection) from None
+                self._steps(changes, way)
+                break
+            except _Objection as objection:
+                self._session.execute("ROLLBACK TO SAVEPOINT batch")
+                if objection.violation == "unique" and way != self._rewrite:
+                    continue
+                if self._gives_way(objection):
+                    return False
+                raise self._blame(changes, objection, way) from None
         self._session.execute("RELEASE SAVEPOINT batch")
         self._pending, self._pending_bytes = [], 0
+        return True
 
-    def _try(self, changes: list[Change], write: Callable[[Plan, list[Rows]], None]) -> None:
-        """Write all changes in one way; rolls back to the savepoint when a unique index objects.
-
-        What no other way of writing can mend is raised as it is.
-        """
-        try:
-            self._steps(changes, write)
-        except _Objection as objection:
-            self._session.execute("ROLLBACK TO SAVEPOINT batch")
-            if objection.violation != "unique":
-                raise self._blame(changes, objection, write) from None
-            raise
+    def _gives_way(self, objection: _Objection) -> bool:
+        """May the rows of its table be overwritten, and have not been yet in this batch?"""
+        name = objection.table.name
+        if objection.violation == "other" or name in self._yielding:
+            return False
+        if self._followed[name].options.on_conflict == "overwrite":
+            self._yielding.add(name)
+        return name in self._yielding
 
     def _steps(self, changes: Iterable[Change], write: Callable[[Plan, list[Rows]], None]) -> None:
         for step in _steps(changes):
@@ -148,13 +155,28 @@ class SqlApplier:
                 case Resolved():
                     self._steps(self._ledger.release(step), write)
                 case _:
-                    write(self._plan(step[0].table), step)
+                    self._rows(self._plan(step[0].table), step, write)
+
+    def _rows(self, plan: Plan, runs: list[Rows], write: Callable[[Plan, list[Rows]], None]) -> None:
+        if plan.table.name not in self._yielding:
+            write(plan, runs)
+        elif count := Overwrite(self._writes, plan, self._failed(plan)).write(runs):
+            self._ledger.overwritten(plan.table.name, count)
+
+    def _failed(self, plan: Plan) -> Callable[[str, Sequence[Any], Exception], Exception]:
+        def raised(op: str, key: Sequence[Any], error: Exception) -> Exception:
+            violation = self._violation(error)
+            if violation is None:
+                return error
+            return self._objection(plan, op, violation, key, self._writes.reason(error))
+
+        return raised
 
     def _load(self, encoded: Encoded, write: Callable[[Plan, list[Rows]], None]) -> None:
         """As it came, unless a row is looked for: then they are rows like all others."""
         plan = self._plan(encoded.table)
-        if self._singly or write != self._write_net:
-            write(plan, [encoded.decoded()])
+        if self._singly or write != self._write_net or plan.table.name in self._yielding:
+            self._rows(plan, [encoded.decoded()], write)
         else:
             self._run(plan, "insert", encoded.count, lambda all_of_it: self._writes.load(plan, encoded), lambda at: [])
 
@@ -175,14 +197,13 @@ class SqlApplier:
         self,
         changes: list[Change],
         objection: _Objection,
-        write: Callable[[Plan, list[Rows]], None] | None = None,
+        write: Callable[[Plan, list[Rows]], None],
     ) -> CannotApply:
         """The error with the key in it: the same again, row by row, which finds the first row that fails."""
         if not objection.key and not self._singly:
             self._singly = True
-            self._session.execute("ROLLBACK TO SAVEPOINT batch")
             try:
-                self._try(changes, write or self._rewrite)
+                self._steps(changes, write)
             except _Objection as found:
                 objection = found
             except CannotApply as found:
@@ -202,6 +223,8 @@ class SqlApplier:
         if self._followed[objection.table.name].options.insert_only:
             why = "its updates and deletes are not followed (insert_only), so the source may have used the key again"
             remedy = "take the old row out of the target, or follow the table whole"
+        if not self._yielding:
+            remedy += ', or let the source decide from now on: on_conflict = "overwrite"'
         anew = f"or copy the table anew: {remedies.recopy(objection.table.name)}"
         return Conflict(f"{where}: {what}; {why}", remedy=f"{remedy}, {anew}")
 

@@ -341,6 +341,13 @@ class SqlLedger:
             # With the last rows, since a table that keeps rows of somebody else can never be copied a second time.
             connection.execute(self._s.save_table, at(key) | {"phase": "copied"})
 
+    def overwritten(self, name: Name, count: int) -> None:
+        """So many more rows of the table's target gave way. In the transaction that overwrites them."""
+        tables = self._t.tables
+        more = sa.func.coalesce(tables.c.overwritten, 0) + count
+        mine = self._is(tables, self._name, name)
+        self._session.connection.execute(tables.update().where(mine).values(overwritten=more))
+
     # Transactions in two phases, called inside the transaction of whoever writes
 
     def keep(self, prepared: Prepared) -> None:

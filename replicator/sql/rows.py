@@ -45,11 +45,12 @@ def followed(row: Row) -> Followed:
         load_options(name, row.get("options") or "{}"),
         row.get("as_of"),
         row.get("settles"),
+        row.get("overwritten") or 0,
     )
 
 
 def of_followed(followed: Followed) -> dict[str, object]:
-    """Everything but the row's key."""
+    """Everything but the row's key and its count of overwritten rows, which only ever rises."""
     return {
         "target_schema": followed.target.schema,
         "target_name": followed.target.name,

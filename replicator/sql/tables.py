@@ -1,4 +1,4 @@
-"""The ledger's tables, format version 3.
+"""The ledger's tables, format version 4.
 
 In schema `replicator` where the target has schemas, as `_replicator_*` elsewhere. A change of anything here raises
 FORMAT_VERSION, and comes with its migration and a fixture of the old rows.
@@ -12,10 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import LONGTEXT
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SCHEMA = "replicator"
 PREFIX = "_replicator_"
-SINCE_2, SINCE_3 = {"since": 2}, {"since": 3}
+SINCE_2, SINCE_3, SINCE_4 = {"since": 2}, {"since": 3}, {"since": 4}
 
 
 class LedgerTables:
@@ -57,6 +57,7 @@ class LedgerTables:
             sa.Column("options", text, info=SINCE_2),
             sa.Column("as_of", text, info=SINCE_2),
             sa.Column("settles", text, info=SINCE_3),
+            sa.Column("overwritten", big, info=SINCE_4),
         )
         self.parts = self._table(
             "parts",

@@ -71,3 +71,13 @@ def mysql_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mysql
         if target != "sqlite":
             copy = stack.enter_context(PostgresDatabase(request.getfixturevalue(target)))
         yield stack.enter_context(MysqlPair(database, tmp_path / "copy.db", copy))
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def mysql_to_file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlPair]:
+    """A fresh database on MySQL and on MariaDB into an SQLite file, for what hardly depends on the target."""
+    with (
+        MysqlDatabase(request.getfixturevalue(request.param)) as database,
+        MysqlPair(database, tmp_path / "copy.db") as made,
+    ):
+        yield made

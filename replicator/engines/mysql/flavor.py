@@ -68,6 +68,9 @@ class Flavor:
     """Settings that say after how many seconds a log file is removed, the first that the server has; 0: never."""
     holders: str
     """The sessions that stand in the way of a lock on all tables."""
+    defaults_as_sql: bool
+    """Does the information schema show a column's default as an expression, a text in quotes and an instant in the
+    session's time zone? Else as the bare text that its maker wrote, by the time zone of his session."""
 
 
 MYSQL = Flavor(
@@ -104,6 +107,7 @@ MYSQL = Flavor(
     expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, UTC_TIMESTAMP()) "
     "FROM information_schema.innodb_trx ORDER BY trx_started",
+    defaults_as_sql=False,
 )
 MARIADB = Flavor(
     name="MariaDB",
@@ -138,6 +142,7 @@ MARIADB = Flavor(
     expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) "
     "FROM information_schema.innodb_trx ORDER BY trx_started",
+    defaults_as_sql=True,
 )
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 

@@ -16,7 +16,7 @@ from replicator.engines.mysql.position import BinlogPosition
 from replicator.engines.mysql.rowimage import DELETES, WRITES
 from replicator.engines.mysql.rowimage import heading as rows_heading
 from replicator.engines.mysql.tablemap import TableMap
-from replicator.engines.mysql.values import from_text
+from replicator.engines.mysql.values import from_default
 from replicator.errors import NotUnderstood, ReplicatorError, SchemaChanged, ValueNotHeld
 from replicator.model.builder import Builder
 from replicator.model.position import NEVER
@@ -76,14 +76,17 @@ class RowPlan:
     def _default(self, at: int) -> Value:
         if at not in self._defaults:
             column = self.table.columns[at]
-            if column.default is None:
+            try:
+                if column.default is None:
+                    raise ValueError("no constant")
+                text = column.default.text
+                self._defaults[at] = None if text is None else from_default(column, text)
+            except ValueError:
                 raise NotUnderstood(
                     f"{self.table.name}.{column.name}: an insert in the log lacks the column, and its default is not a "
                     "constant",
                     remedy="SET GLOBAL binlog_row_image = 'FULL' at the source, then copy the table anew",
-                )
-            text = column.default.text
-            self._defaults[at] = None if text is None else from_text(column)(text.encode())
+                ) from None
         return self._defaults[at]
 
 

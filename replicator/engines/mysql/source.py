@@ -30,7 +30,9 @@ class MysqlSource:
         self._server = Server(where)
         self._tables: list[Table] = []
         self._gtids: bool | None = None
-        self.catalog = MysqlCatalog(self._server.control, self._server.database)
+        self.catalog = MysqlCatalog(
+            self._server.control, self._server.database, defaults_as_sql=self._server.flavor.defaults_as_sql
+        )
 
     # Before anything is made
 

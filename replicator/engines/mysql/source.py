@@ -85,7 +85,7 @@ class MysqlSource:
         return opened
 
     def reader(self, identity: Identity, limits: Limits) -> MysqlReader:
-        return MysqlReader(self._where, self._server.flavor, self._server.version, replica(identity), limits)
+        return MysqlReader(self._server, replica(identity), limits)
 
     # Where the log stands
 

@@ -77,7 +77,7 @@ def test_the_tally_is_exact_under_writers(request: pytest.FixtureRequest, way: s
     exact(request, way, 10)
 
 
-@pytest.mark.rotating
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", WAYS)
 def test_five_hundred_snapshots(request: pytest.FixtureRequest, way: str) -> None:

@@ -64,6 +64,10 @@ class MysqlDatabase:
             for statement in statements:
                 cursor.execute(statement)
 
+    def reconnect(self) -> None:
+        """After the server was started anew."""
+        self._shared = None
+
     def query(self, statement: str, *args: object) -> list[tuple[Any, ...]]:
         with self._session().cursor() as cursor:
             cursor.execute(statement, args or None)

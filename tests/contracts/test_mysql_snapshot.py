@@ -10,13 +10,16 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from replicator.engine import Source, find
+from replicator.engines.mysql import consistent
 from replicator.engines.mysql.connect import query
 from replicator.engines.mysql.gtid import GtidSet
 from replicator.engines.mysql.position import BinlogPosition
 from replicator.engines.mysql.snapshot import MysqlSnapshot
+from replicator.errors import Retryable
 from replicator.model.selection import Selection
 from tests.contracts.streams import IDENTITY, following
 from tests.support.mysql_database import SOURCE_GRANTS, WITHOUT_LOCK, MysqlDatabase
+from tests.support.servers import Server
 
 WRITERS = 8
 LOCKED_EACH = (*WITHOUT_LOCK, "LOCK TABLES ON {database}.*")
@@ -82,6 +85,27 @@ def test_the_tally_is_exact_under_writers(request: pytest.FixtureRequest, way: s
 @pytest.mark.parametrize("way", WAYS)
 def test_five_hundred_snapshots(request: pytest.FixtureRequest, way: str) -> None:
     exact(request, way, 500)
+
+
+def test_who_is_in_the_way_of_the_lock_is_said(mysql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as the user may know; the documented rights do not let him, and the lock is tried again all the same."""
+    monkeypatch.setattr(consistent, "LOCK_WAIT_S", 1)
+    with MysqlDatabase(mysql) as database, closing(database.connect()) as other, other.cursor() as cursor:
+        database.execute("CREATE TABLE tally (op bigint)")
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO tally VALUES (1)")
+        for grants in (LOCKED_EACH, (*LOCKED_EACH, "PROCESS ON *.*")):
+            said: list[str] = []
+            url = database.user(grants)
+            engine = find(url)
+            with closing(engine.source(engine.endpoint(url, None), said.append)) as source:
+                source.follow(IDENTITY, following(*source.catalog.tables(Selection(), {}).tables))
+                cursor.execute("SELECT 1")
+                with pytest.raises(Retryable, match="no lock within 1 s"):
+                    source.snapshot()
+                known = f"connection {other.thread_id()}, for "
+                assert (known in said[0]) is ("PROCESS ON *.*" in grants)
+                assert known in said[0] or "GRANT PROCESS" in said[0]
 
 
 def exact(request: pytest.FixtureRequest, way: str, snapshots: int) -> None:

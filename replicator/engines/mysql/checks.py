@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pymysql
+from pymysql.cursors import DictCursor
 
 from replicator.engine import Endpoint, Finding, Objects
 from replicator.engines.mysql.connect import query, user
@@ -17,6 +19,10 @@ from replicator.model.schema import Table
 from replicator.model.stream import Followed
 
 EXPIRY_S = 24 * 3600
+NO_SUCH_STATEMENT = 1064
+_FILTERS = frozenset(
+    f"Replicate_{which}_{what}" for which in ("Do", "Ignore", "Wild_Do", "Wild_Ignore") for what in ("DB", "Table")
+)
 _LOG = (
     "log_bin",
     "binlog_format",
@@ -91,12 +97,7 @@ def _log(server: Server) -> Iterator[Finding]:
             "gtid_strict_mode is OFF: a GTID whose number does not rise in its domain stops the stream",
             "SET GLOBAL gtid_strict_mode = ON",
         )
-    if has.get(server.flavor.replica_log) == "OFF" and _is_replica(server):
-        yield Finding(
-            "refuse",
-            f"{server.flavor.replica_log} is OFF on a replica: what it receives is not in its own log",
-            f"set {server.flavor.replica_log} = ON in its configuration and restart it, or follow its source",
-        )
+    yield from _as_replica(server, logs_it=has.get(server.flavor.replica_log) != "OFF")
     seconds = next((int(float(has[name])) for name in server.flavor.expiry if name in has), 0)
     seconds = seconds or int(float(has.get("expire_logs_days") or 0) * EXPIRY_S)
     if 0 < seconds < EXPIRY_S:
@@ -127,13 +128,49 @@ def _format(has: dict[str, str]) -> Iterator[Finding]:
         )
 
 
-def _is_replica(server: Server) -> bool:
-    for statement in ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS", "SHOW ALL SLAVES STATUS"):
-        try:
-            return bool(query(server.control.connection, statement))
-        except pymysql.err.Error:
-            continue
-    return False
+def _as_replica(server: Server, *, logs_it: bool) -> Iterator[Finding]:
+    """What a source that follows others itself does not log, or does not have."""
+    setting = server.flavor.replica_log
+    try:
+        followed = _replica_status(server)
+    except Refused:
+        if not logs_it:
+            yield Finding(
+                "refuse",
+                f"{setting} is OFF, and the user may not see whether the source is a replica, whose changes would not "
+                "be in its log",
+                f"GRANT {server.flavor.replica_right} ON *.* TO {_account(server.where)}; or set {setting} = ON in its "
+                "configuration and restart it",
+            )
+        return
+    if followed and not logs_it:
+        yield Finding(
+            "refuse",
+            f"{setting} is OFF on a replica: what it receives is not in its own log",
+            f"set {setting} = ON in its configuration and restart it, or follow its source",
+        )
+    filters = {name: value for each in followed for name, value in each.items() if name in _FILTERS and value}
+    if filters:
+        listed = ", ".join(f"{name} = {value}" for name, value in sorted(filters.items()))
+        yield Finding(
+            "warn",
+            f"the source is a replica with filters ({listed}): what they leave out is neither in its tables nor in its "
+            "log",
+            "remove the filters, or follow its source",
+        )
+
+
+def _replica_status(server: Server) -> list[dict[str, Any]]:
+    """What it follows, a row for each channel. Raises Refused without the right."""
+    for statement in server.flavor.replica_status:
+        with server.control.connection.cursor(DictCursor) as cursor:
+            try:
+                cursor.execute(statement)
+                return list(cursor.fetchall())
+            except pymysql.err.Error as error:
+                if error.args[0] != NO_SUCH_STATEMENT:
+                    raise translate(error, server.where.shown) from error
+    return []
 
 
 def _rights(server: Server) -> Iterator[Finding]:

@@ -34,10 +34,11 @@ class Flavor:
     program was run on, and major versions whose manuals it follows. `events`: the types of events that are understood;
     any other stops the stream.
 
-    `parse`: the text of a set of GTIDs. `executed`: the expression that has it, of everything committed. `purged`: of
-    what the log no longer has, None where the server itself refuses to begin there. `log_status`: where the log
-    stands. `snapshot_status`: the file and offset that an open consistent snapshot belongs to, None where the server
-    does not say and a lock is needed. `replica_log`: the setting by which a replica logs what it has received.
+    `parse`: the text of a set of GTIDs. `executed`: the expression that has it, of everything committed. `purged`:
+    of what the log no longer has, None where the server itself refuses to begin there. `log_status`: where the log
+    stands. `replica_status`: what it follows itself, each statement for servers that do not know the one before it.
+    `snapshot_status`: the file and offset that an open consistent snapshot belongs to, None where the server does
+    not say and a lock is needed. `replica_log`: the setting by which a replica logs what it has received.
     `history`: the expression that names all servers whose transactions it has, each in the form of `origin`.
     `introduction`: what a dump needs to be told first. `full_image`, ...: the names of settings.
     """
@@ -51,6 +52,7 @@ class Flavor:
     executed: str
     purged: str | None
     log_status: str
+    replica_status: tuple[str, ...]
     snapshot_status: str | None
     replica_log: str
     history: str
@@ -63,6 +65,8 @@ class Flavor:
     cascades_logged: Version | None
     """Since when the rows that a foreign key's action changes are in the log."""
     monitor_right: str
+    replica_right: str
+    """To see what it follows."""
     dump_right: str
     expiry: tuple[str, ...]
     """Settings that say after how many seconds a log file is removed, the first that the server has; 0: never."""
@@ -94,6 +98,7 @@ MYSQL = Flavor(
     executed="@@global.gtid_executed",
     purged="@@global.gtid_purged",
     log_status="SHOW BINARY LOG STATUS",
+    replica_status=("SHOW REPLICA STATUS", "SHOW SLAVE STATUS"),
     snapshot_status=None,
     replica_log="log_replica_updates",
     history="@@global.gtid_executed",
@@ -103,6 +108,7 @@ MYSQL = Flavor(
     wide_timestamps=None,
     cascades_logged=(9, 6),
     monitor_right="REPLICATION CLIENT",
+    replica_right="REPLICATION CLIENT",
     dump_right="REPLICATION SLAVE",
     expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, UTC_TIMESTAMP()) "
@@ -129,6 +135,7 @@ MARIADB = Flavor(
     executed="@@global.gtid_binlog_pos",
     purged=None,
     log_status="SHOW MASTER STATUS",
+    replica_status=("SHOW ALL SLAVES STATUS",),
     snapshot_status="SHOW STATUS WHERE Variable_name IN ('binlog_snapshot_file', 'binlog_snapshot_position')",
     replica_log="log_slave_updates",
     history="@@global.gtid_binlog_state",
@@ -138,6 +145,7 @@ MARIADB = Flavor(
     wide_timestamps=(11, 5),
     cascades_logged=None,
     monitor_right="BINLOG MONITOR",
+    replica_right="SLAVE MONITOR",
     dump_right="REPLICATION SLAVE",
     expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.pipelines.test_mysql_bad_input import own_pair
-from tests.support.mysql_database import SOURCE_GRANTS
+from tests.support.mysql_database import SOURCE_GRANTS, MysqlDatabase
 from tests.support.mysql_pair import MysqlPair
+from tests.support.servers import private_mysql
 
 pytestmark = pytest.mark.rotating
 FOLLOW = {
@@ -61,3 +63,18 @@ def test_a_log_of_some_databases_only(engine: str, tmp_path: Path) -> None:
     with own_pair(engine, tmp_path, **{"binlog-do-db": "mine"}) as pair:
         output = finding(pair, 3)
         assert "binlog_do_db leaves the database" in output and "remove binlog_do_db" in output
+
+
+@pytest.mark.parametrize("engine", FOLLOW)
+def test_a_filter_that_came_between_two_runs(engine: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        own = stack.enter_context(private_mysql(engine))
+        database = stack.enter_context(MysqlDatabase(own.server))
+        pair = stack.enter_context(MysqlPair(database, tmp_path / "copy.db"))
+        database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        pair.once()
+        own.restart({"binlog-ignore-db": database.name})
+        database.reconnect()
+        database.execute("INSERT INTO t VALUES (1)")
+        for output in (pair.run("check", code=3), pair.once(code=4)):
+            assert "remove binlog_ignore_db" in output and "recopy SOURCE TARGET --all" in output

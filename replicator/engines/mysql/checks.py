@@ -11,10 +11,10 @@ from pymysql.cursors import DictCursor
 
 from replicator.engine import Endpoint, Finding, Objects
 from replicator.engines.mysql.connect import query, user
-from replicator.engines.mysql.failures import translate
+from replicator.engines.mysql.failures import ANEW, translate
 from replicator.engines.mysql.names import quote_all, quote_table
 from replicator.engines.mysql.server import LOG_OFF, Server
-from replicator.errors import Refused, ReplicatorError
+from replicator.errors import PositionLost, Refused, ReplicatorError
 from replicator.model.schema import Table
 from replicator.model.stream import Followed
 
@@ -85,8 +85,20 @@ def _objects(objects: Objects) -> Iterator[Finding]:
             yield Finding("refuse", f"{word} = {value!r}: this source has none", f"leave {word} out")
 
 
+def refuse_silence(server: Server, tables: Sequence[Table]) -> None:
+    """Settings by which the log lacks changes without a word: they may have come since the first run.
+
+    Any other that is wrong shows in the log itself. Raises PositionLost; Refused where the user may not see it.
+    """
+    for finding in (*_as_replica(server), *_filters(server, tables)):
+        if finding.level == "refuse":
+            raise PositionLost(
+                finding.what, remedy=f"{finding.remedy}; what was changed since is in no log, so then {ANEW}"
+            )
+
+
 def _log(server: Server) -> Iterator[Finding]:
-    has = server.control.variables(*_LOG, server.flavor.replica_log, *server.flavor.expiry)
+    has = server.control.variables(*_LOG, *server.flavor.expiry)
     if has.get("log_bin") != "ON":
         yield Finding("refuse", "log_bin is OFF: the source writes no binary log", LOG_OFF)
         return
@@ -97,7 +109,10 @@ def _log(server: Server) -> Iterator[Finding]:
             "gtid_strict_mode is OFF: a GTID whose number does not rise in its domain stops the stream",
             "SET GLOBAL gtid_strict_mode = ON",
         )
-    yield from _as_replica(server, logs_it=has.get(server.flavor.replica_log) != "OFF")
+    try:
+        yield from _as_replica(server)
+    except Refused as error:
+        yield Finding("refuse", error.what, error.remedy)
     seconds = next((int(float(has[name])) for name in server.flavor.expiry if name in has), 0)
     seconds = seconds or int(float(has.get("expire_logs_days") or 0) * EXPIRY_S)
     if 0 < seconds < EXPIRY_S:
@@ -128,21 +143,21 @@ def _format(has: dict[str, str]) -> Iterator[Finding]:
         )
 
 
-def _as_replica(server: Server, *, logs_it: bool) -> Iterator[Finding]:
-    """What a source that follows others itself does not log, or does not have."""
+def _as_replica(server: Server) -> Iterator[Finding]:
+    """What a source that follows others itself does not log, or does not have. Raises Refused where nobody may say."""
     setting = server.flavor.replica_log
+    logs_it = server.control.variables(setting).get(setting) != "OFF"
     try:
         followed = _replica_status(server)
     except Refused:
-        if not logs_it:
-            yield Finding(
-                "refuse",
-                f"{setting} is OFF, and the user may not see whether the source is a replica, whose changes would not "
-                "be in its log",
-                f"GRANT {server.flavor.replica_right} ON *.* TO {_account(server.where)}; or set {setting} = ON in its "
-                "configuration and restart it",
-            )
-        return
+        if logs_it:
+            return
+        raise Refused(
+            f"{setting} is OFF, and the user may not see whether the source is a replica, whose changes its log would "
+            "lack",
+            remedy=f"GRANT {server.flavor.replica_right} ON *.* TO {_account(server.where)}; or set {setting} = ON in "
+            "its configuration and restart it",
+        ) from None
     if followed and not logs_it:
         yield Finding(
             "refuse",

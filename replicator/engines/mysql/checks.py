@@ -148,7 +148,7 @@ def _as_replica(server: Server) -> Iterator[Finding]:
     setting = server.flavor.replica_log
     logs_it = server.control.variables(setting).get(setting) != "OFF"
     try:
-        followed = _replica_status(server)
+        followed = _first_known(server, server.flavor.replica_status)
     except Refused:
         if logs_it:
             return
@@ -175,9 +175,28 @@ def _as_replica(server: Server) -> Iterator[Finding]:
         )
 
 
-def _replica_status(server: Server) -> list[dict[str, Any]]:
-    """What it follows, a row for each channel. Raises Refused without the right."""
-    for statement in server.flavor.replica_status:
+def refuse_number(server: Server, number: int) -> None:
+    """A replica with the stream's own server_id and the stream would drive each other out for ever.
+
+    Only those are listed that register, which our readers do not. Raises Refused.
+    """
+    try:
+        listed = _first_known(server, server.flavor.replicas)
+    except Refused:
+        return  # nobody may say: a reader that is driven out says so itself
+    for each in listed:
+        found = {name.lower(): value for name, value in each.items()}
+        if found["server_id"] == number:
+            raise Refused(
+                f"the server_id {number}, which the stream has of its random number, is in use by a replica of the "
+                f"source (host {found.get('host') or 'unknown'})",
+                remedy="give that replica another server_id",
+            )
+
+
+def _first_known(server: Server, statements: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of the first of these statements that the server knows. Raises Refused without the right."""
+    for statement in statements:
         with server.control.connection.cursor(DictCursor) as cursor:
             try:
                 cursor.execute(statement)

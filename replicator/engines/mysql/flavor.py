@@ -53,6 +53,8 @@ class Flavor:
     purged: str | None
     log_status: str
     replica_status: tuple[str, ...]
+    replicas: tuple[str, ...]
+    """What follows it and said so, in the same way."""
     snapshot_status: str | None
     replica_log: str
     history: str
@@ -99,6 +101,7 @@ MYSQL = Flavor(
     purged="@@global.gtid_purged",
     log_status="SHOW BINARY LOG STATUS",
     replica_status=("SHOW REPLICA STATUS", "SHOW SLAVE STATUS"),
+    replicas=("SHOW REPLICAS", "SHOW SLAVE HOSTS"),
     snapshot_status=None,
     replica_log="log_replica_updates",
     history="@@global.gtid_executed",
@@ -136,6 +139,7 @@ MARIADB = Flavor(
     purged=None,
     log_status="SHOW MASTER STATUS",
     replica_status=("SHOW ALL SLAVES STATUS",),
+    replicas=("SHOW SLAVE HOSTS",),
     snapshot_status="SHOW STATUS WHERE Variable_name IN ('binlog_snapshot_file', 'binlog_snapshot_position')",
     replica_log="log_slave_updates",
     history="@@global.gtid_binlog_state",

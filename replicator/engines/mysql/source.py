@@ -68,6 +68,7 @@ class MysqlSource:
         assert isinstance(mark, BinlogPosition)
         self._gtids = not isinstance(mark.executed, int)
         guard.check(self._server, state.source, mark)
+        checks.refuse_number(self._server, replica(state.identity).number)
         checks.refuse_silence(self._server, [followed.table for followed in state.tables.values()])
 
     def view(self) -> MysqlSnapshot:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.support.faults import FAILPOINTS
+from tests.support.mysql_database import MysqlDatabase
 from tests.support.mysql_load import TABLES, MysqlLoad
 from tests.support.mysql_pair import MysqlPair
+from tests.support.servers import private_mysql
 
 PLACES = tuple(name for name in FAILPOINTS if name != "slot_created")
 """There is no slot."""
@@ -60,3 +64,25 @@ def test_killed_at_places_chosen_at_random(mysql_pair: MysqlPair, rng: random.Ra
 @pytest.mark.timeout(900)
 def test_killed_many_times(mysql_pair: MysqlPair, rng: random.Random) -> None:
     several_kills(mysql_pair, rng, 30)
+
+
+@pytest.mark.rotating
+@pytest.mark.parametrize("engine", ["mysql", "mariadb"])
+def test_s018_the_source_crashes_below_a_running_stream(engine: str, tmp_path: Path) -> None:
+    """In the middle of a transaction that it then has not had, and after some that it has."""
+    with ExitStack() as stack:
+        own = stack.enter_context(private_mysql(engine))
+        database = stack.enter_context(MysqlDatabase(own.server))
+        pair = stack.enter_context(MysqlPair(database, tmp_path / "copy.db"))
+        database.execute("CREATE TABLE marker (id int PRIMARY KEY)", "CREATE TABLE tally (op bigint)")
+        with pair.following() as running:
+            for number in range(2):
+                database.execute(*(f"INSERT INTO tally VALUES ({number * 100 + n})" for n in range(50)))
+                database.execute("BEGIN", "INSERT INTO tally SELECT op + 1000 FROM tally")
+                own.kill()
+                own.start()
+                database.reconnect()
+                database.execute(f"INSERT INTO tally VALUES ({-number})")
+                pair.catch_up(running)
+                pair.assert_equal()
+            assert "trying again" in running.stderr()

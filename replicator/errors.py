@@ -65,7 +65,10 @@ class ValueNotHeld(CannotApply):
 
 
 class NotUnderstood(CannotApply):
-    pass
+    def __init__(
+        self, what: str, *, remedy: str = "the position is kept; report this, with the source's version"
+    ) -> None:
+        super().__init__(what, remedy=remedy)
 
 
 class SchemaChanged(CannotApply):

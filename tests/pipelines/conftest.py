@@ -99,3 +99,13 @@ def _mysql_pair(request: pytest.FixtureRequest, stack: ExitStack, tmp_path: Path
     if target != "sqlite":
         copy = stack.enter_context(PostgresDatabase(request.getfixturevalue(target)))
     return stack.enter_context(MysqlPair(database, tmp_path / "copy.db", copy))
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def mysql_to_file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlPair]:
+    """A fresh database on MySQL and on MariaDB into an SQLite file, for what hardly depends on the target."""
+    with (
+        MysqlDatabase(request.getfixturevalue(request.param)) as database,
+        MysqlPair(database, tmp_path / "copy.db") as made,
+    ):
+        yield made

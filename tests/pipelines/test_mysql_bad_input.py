@@ -121,6 +121,31 @@ def test_zero_dates_stop_where_they_do_not_fit(mysql_pair: MysqlPair) -> None:
     assert "2024-00-00" not in output
 
 
+def test_the_remedy_for_what_a_session_hid_is_one(pair: MysqlPair) -> None:
+    """A statement in place of rows, and a part of a JSON value: copied anew, the stream gets past it."""
+    pair.source.execute("CREATE TABLE aside (id int PRIMARY KEY, j json)", "INSERT INTO aside VALUES (1, '[\"one\"]')")
+    pair.once("--exclude", "aside")
+    saved = pair.position()
+    pair.source.execute("SET SESSION binlog_format = 'STATEMENT'", "DELETE FROM t WHERE id = 1")
+    pair.source.execute("SET SESSION binlog_format = 'ROW'", "INSERT INTO t VALUES (3, 'c', '{\"a\": \"one\"}')")
+    output = pair.once("--exclude", "aside", code=5)
+    assert "in place of the rows" in output and "recopy SOURCE TARGET --all" in output and pair.position() == saved
+    pair.run("recopy", "--all")
+    pair.once("--exclude", "aside")
+    pair.assert_equal(["t"])
+    if pair.source.server.engine == "mariadb":
+        return
+    pair.source.execute("SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
+    pair.source.execute("UPDATE aside SET j = JSON_SET(j, '$[0]', 'two')")
+    pair.once("--exclude", "aside")
+    pair.source.execute("UPDATE t SET j = JSON_SET(j, '$.a', 'two') WHERE id = 3")
+    output = pair.once("--exclude", "aside", code=5)
+    assert "part of a JSON value" in output and f"recopy SOURCE TARGET '{pair.source.name}.t'" in output
+    pair.run("recopy", f"{pair.source.name}.t")
+    pair.once("--exclude", "aside")
+    pair.assert_equal(["t"])
+
+
 @contextmanager
 def own_pair(engine: str, tmp_path: Path, **settings: str) -> Iterator[MysqlPair]:
     """A pair on a server of its own, for what the others would suffer from."""
@@ -176,6 +201,19 @@ def test_without_gtids_by_file_and_offset(tmp_path: Path) -> None:
             running.kill()
         pair.once()
         pair.assert_equal(["t", "marker"])
+
+
+@pytest.mark.rotating
+def test_a_server_that_takes_names_without_their_case(tmp_path: Path) -> None:
+    with own_pair("mariadb", tmp_path, **{"lower-case-table-names": "1"}) as pair:
+        pair.once()
+        pair.source.execute("INSERT INTO T VALUES (3, 'c', NULL)")
+        pair.once()
+        pair.assert_equal()
+        pair.source.execute("TRUNCATE TABLE T")
+        pair.once()
+        pair.assert_equal()
+        assert pair.rows("SELECT * FROM t") == []
 
 
 @pytest.mark.rotating

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from tests.support.mysql_database import WITHOUT_LOCK, forgiving
+from tests.support.mysql_database import SOURCE_GRANTS, WITHOUT_LOCK, forgiving
 from tests.support.mysql_pair import MysqlPair
 from tests.support.wait import until
 
@@ -137,6 +137,24 @@ def test_what_is_prepared_at_the_copy_is_refused(mysql_pair: MysqlPair) -> None:
         mysql_pair.assert_equal()
     else:
         assert "never seen" in mysql_pair.once(code=4)
+
+
+@pytest.mark.rotating
+def test_prepared_transactions_that_nobody_shows_are_said_to_be_unseen(mysql_to_file: MysqlPair) -> None:
+    pair = mysql_to_file
+    fill(pair)
+    unseen = pair.source.server.engine == "mysql"
+    assert ("GRANT XA_RECOVER_ADMIN ON *.*" in pair.run("check")) is unseen
+    if unseen:
+        pair.url = pair.source.user((*SOURCE_GRANTS, "XA_RECOVER_ADMIN ON *.*"))
+        assert "XA_RECOVER_ADMIN" not in pair.run("check")
+        name = pair.source.name
+        pair.source.execute(f"XA START '{name}'", "INSERT INTO loose VALUES (9, 'xa')")
+        pair.source.execute(f"XA END '{name}'", f"XA PREPARE '{name}'")
+        try:
+            assert name in pair.run("check", code=3) and name in pair.once(code=3)
+        finally:
+            pair.source.execute(f"XA ROLLBACK '{name}'")
 
 
 @pytest.mark.rotating

@@ -15,6 +15,8 @@ from tests.support.servers.server import Server
 # The least rights of the documented user. {database} is the test's database.
 SOURCE_GRANTS = ("SELECT ON {database}.*", "REPLICATION SLAVE ON *.*", "REPLICATION CLIENT ON *.*", "RELOAD ON *.*")
 WITHOUT_LOCK = SOURCE_GRANTS[:3]
+ON_MARIADB = ("SLAVE MONITOR ON *.*",)
+"""Of which REPLICATION CLIENT is a part on MySQL."""
 
 
 class MysqlDatabase:
@@ -64,6 +66,10 @@ class MysqlDatabase:
             for statement in statements:
                 cursor.execute(statement)
 
+    def reconnect(self) -> None:
+        """After the server was started anew."""
+        self._shared = None
+
     def query(self, statement: str, *args: object) -> list[tuple[Any, ...]]:
         with self._session().cursor() as cursor:
             cursor.execute(statement, args or None)
@@ -71,6 +77,8 @@ class MysqlDatabase:
 
     def user(self, grants: Sequence[str] = SOURCE_GRANTS) -> str:
         """Make a user with these grants and nothing else; return its URL."""
+        if self.server.engine == "mariadb" and "REPLICATION CLIENT ON *.*" in grants:
+            grants = (*grants, *ON_MARIADB)
         name, password = f"u_{secrets.token_hex(5)}", f"p{secrets.token_hex(8)}"
         with self._session().cursor() as cursor:
             cursor.execute(f"CREATE USER '{name}'@'%' IDENTIFIED BY '{password}'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -99,6 +100,18 @@ PACKED = zstandard.compress(PLAIN)
 def test_a_damaged_payload_stops(body: bytes, words: str) -> None:
     with pytest.raises(NotUnderstood, match=words):
         binlog.payload(body, LIMIT)
+
+
+def test_a_frame_that_asks_for_more_than_it_says_is_not_given_it() -> None:
+    """6 kB that become 200 MB, of which their head says nothing: no more is unpacked than the head says."""
+    bomb = zstandard.compress(bytes(200 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotUnderstood, match="size is wrong"):
+            binlog.payload(payload(bomb, 0, len(PLAIN)), LIMIT)
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("data", [EVENT[:-1], EVENT + b"\0", EVENT[:9] + b"\xff\xff\xff\xff" + EVENT[13:]])

@@ -29,6 +29,8 @@ TOUCHING = {
     "CREATE OR REPLACE TABLE orders LIKE x": ["orders"],
     "create or replace table if not exists orders (id int)": ["orders"],
     "SOMETHING NEW orders": ["orders"],
+    "DROP TABLE temporary, orders": ["orders"],
+    "ALTER TABLE shop.temporary RENAME TO orders": ["orders"],
     '"quoted" orders': ["orders"],
     'ALTER TABLE "orders" ADD x int': ["orders"],
 }
@@ -66,6 +68,8 @@ HARMLESS = [
     "analyze table orders",
     "OPTIMIZE TABLE orders",
     "create database orders",
+    "create temporary table orders (id int)",
+    "CREATE OR REPLACE TEMPORARY TABLE orders (id int)",
     "ALTER DATABASE shop CHARACTER SET latin1",
     "alter table elsewhere.orders add x int",
     "drop table if exists unrelated",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from replicator.engine import Finding, Listing, Policies
 from replicator.engines.mysql import left_out
 from replicator.engines.mysql.connect import Control
 from replicator.engines.mysql.types import canonical, native
-from replicator.model.datatypes import Bytes, DataType, Json, Spatial, Vector
+from replicator.model.datatypes import Bits, Bytes, DataType, Json, Spatial, Timestamp, Vector
 from replicator.model.schema import Column, Constant, Name, Table, UniqueIndex
 from replicator.model.selection import Selection
 
@@ -36,11 +37,14 @@ _KINDS = {
     "TEMPORARY": "temporary, and not in the log",
 }
 PRIMARY = "PRIMARY"
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
+_BITS = re.compile(r"b'([01]+)'")
 
 
 class MysqlCatalog:
-    def __init__(self, control: Control, database: str) -> None:
+    def __init__(self, control: Control, database: str, *, defaults_as_sql: bool) -> None:
         self._control = control
+        self._defaults_as_sql = defaults_as_sql
         self.default_schema = database
 
     def tables(self, selection: Selection, policies: Policies) -> Listing:
@@ -61,7 +65,7 @@ class MysqlCatalog:
         indexes = _grouped(self._control.query(_INDEXES, (schemas,)))
         tables: list[Table] = []
         for name in chosen:
-            own_columns, generated, unknown = _columns(columns.get(name, []))
+            own_columns, generated, unknown = _columns(columns.get(name, []), self._defaults_as_sql)
             findings += [_unknown_type(name, column, kind) for column, kind in unknown]
             if generated:
                 listed = ", ".join(generated)
@@ -81,7 +85,9 @@ def _grouped(rows: Iterable[tuple[Any, ...]]) -> dict[Name, list[tuple[Any, ...]
     return groups
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], list[str], list[tuple[str, str]]]:
+def _columns(
+    rows: Sequence[tuple[Any, ...]], as_sql: bool
+) -> tuple[tuple[Column, ...], list[str], list[tuple[str, str]]]:
     """The columns to follow, the names of generated ones, and those of unknown type with its name."""
     columns: list[Column] = []
     generated: list[str] = []
@@ -94,7 +100,7 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], list[
         if kind is None:
             unknown.append((name, column_type))
             continue
-        constant = _constant(kind, default, extra, nullable=nullable == "YES")
+        constant = _constant(kind, default, extra, nullable=nullable == "YES", as_sql=as_sql)
         own = native(column_type, charset)
         columns.append(
             Column(name, kind, nullable == "YES", own, column_type, default=constant, collation=collation or "")
@@ -102,20 +108,22 @@ def _columns(rows: Sequence[tuple[Any, ...]]) -> tuple[tuple[Column, ...], list[
     return tuple(columns), generated, unknown
 
 
-def _constant(kind: DataType, default: str | None, extra: str, *, nullable: bool) -> Constant | None:
-    """The default, where it is always the same and its text says it whole.
-
-    MariaDB quotes a constant and not an expression; MySQL says so in `extra`, and shows bytes cut short.
-    """
-    if default is None or default == "NULL":
+def _constant(kind: DataType, default: str | None, extra: str, *, nullable: bool, as_sql: bool) -> Constant | None:
+    """The default, where it is always the same and its text says it whole. `as_sql`: see `Flavor.defaults_as_sql`."""
+    if default is None or (as_sql and default == "NULL"):
         return Constant(None) if nullable else None
+    # Bytes are shown cut short, and a text that is not SQL does not say which instant it is.
     if "DEFAULT_GENERATED" in extra or isinstance(kind, Bytes | Spatial | Vector | Json):
         return None
-    if default.startswith("'") and default.endswith("'") and len(default) > 1:
-        return Constant(default[1:-1].replace("''", "'")) if "\\" not in default else None
-    if default.upper().startswith(("CURRENT_TIMESTAMP", "NOW(", "CURDATE(", "CURTIME(")) or "(" in default:
-        return None
-    return Constant(default)
+    if isinstance(kind, Timestamp) and not as_sql and (kind.zoned or default.upper().startswith("CURRENT_TIMESTAMP")):
+        return Constant(default) if default.startswith("0000-00-00") else None
+    if isinstance(kind, Bits):
+        bits = _BITS.fullmatch(default)
+        return Constant(bits[1]) if bits else None
+    if not as_sql or _NUMBER.fullmatch(default):
+        return Constant(default)
+    quoted = default.startswith("'") and default.endswith("'") and len(default) > 1 and "\\" not in default
+    return Constant(default[1:-1].replace("''", "'")) if quoted else None
 
 
 def _keys(

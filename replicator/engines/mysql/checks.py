@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pymysql
+from pymysql.cursors import DictCursor
 
 from replicator import remedies
 from replicator.engine import Endpoint, Finding, Objects
 from replicator.engines.mysql.connect import query, user
-from replicator.engines.mysql.failures import translate
+from replicator.engines.mysql.failures import ANEW, translate
 from replicator.engines.mysql.names import quote_all, quote_table
 from replicator.engines.mysql.server import LOG_OFF, Server
-from replicator.errors import Refused, ReplicatorError
+from replicator.errors import PositionLost, Refused, ReplicatorError
 from replicator.model.schema import Table
 from replicator.model.stream import Followed
 
 EXPIRY_S = 24 * 3600
+NO_SUCH_STATEMENT = 1064
+_FILTERS = frozenset(
+    f"Replicate_{which}_{what}" for which in ("Do", "Ignore", "Wild_Do", "Wild_Ignore") for what in ("DB", "Table")
+)
 _LOG = (
     "log_bin",
     "binlog_format",
@@ -80,8 +86,20 @@ def _objects(objects: Objects) -> Iterator[Finding]:
             yield Finding("refuse", f"{word} = {value!r}: this source has none", f"leave {word} out")
 
 
+def refuse_silence(server: Server, tables: Sequence[Table]) -> None:
+    """Settings by which the log lacks changes without a word: they may have come since the first run.
+
+    Any other that is wrong shows in the log itself. Raises PositionLost; Refused where the user may not see it.
+    """
+    for finding in (*_as_replica(server), *_filters(server, tables)):
+        if finding.level == "refuse":
+            raise PositionLost(
+                finding.what, remedy=f"{finding.remedy}; what was changed since is in no log, so then {ANEW}"
+            )
+
+
 def _log(server: Server) -> Iterator[Finding]:
-    has = server.control.variables(*_LOG, server.flavor.replica_log, *server.flavor.expiry)
+    has = server.control.variables(*_LOG, *server.flavor.expiry)
     if has.get("log_bin") != "ON":
         yield Finding("refuse", "log_bin is OFF: the source writes no binary log", LOG_OFF)
         return
@@ -92,12 +110,10 @@ def _log(server: Server) -> Iterator[Finding]:
             "gtid_strict_mode is OFF: a GTID whose number does not rise in its domain stops the stream",
             "SET GLOBAL gtid_strict_mode = ON",
         )
-    if has.get(server.flavor.replica_log) == "OFF" and _is_replica(server):
-        yield Finding(
-            "refuse",
-            f"{server.flavor.replica_log} is OFF on a replica: what it receives is not in its own log",
-            f"set {server.flavor.replica_log} = ON in its configuration and restart it, or follow its source",
-        )
+    try:
+        yield from _as_replica(server)
+    except Refused as error:
+        yield Finding("refuse", error.what, error.remedy)
     seconds = next((int(float(has[name])) for name in server.flavor.expiry if name in has), 0)
     seconds = seconds or int(float(has.get("expire_logs_days") or 0) * EXPIRY_S)
     if 0 < seconds < EXPIRY_S:
@@ -128,13 +144,68 @@ def _format(has: dict[str, str]) -> Iterator[Finding]:
         )
 
 
-def _is_replica(server: Server) -> bool:
-    for statement in ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS", "SHOW ALL SLAVES STATUS"):
-        try:
-            return bool(query(server.control.connection, statement))
-        except pymysql.err.Error:
-            continue
-    return False
+def _as_replica(server: Server) -> Iterator[Finding]:
+    """What a source that follows others itself does not log, or does not have. Raises Refused where nobody may say."""
+    setting = server.flavor.replica_log
+    logs_it = server.control.variables(setting).get(setting) != "OFF"
+    try:
+        followed = _first_known(server, server.flavor.replica_status)
+    except Refused:
+        if logs_it:
+            return
+        raise Refused(
+            f"{setting} is OFF, and the user may not see whether the source is a replica, whose changes its log would "
+            "lack",
+            remedy=f"GRANT {server.flavor.replica_right} ON *.* TO {_account(server.where)}; or set {setting} = ON in "
+            "its configuration and restart it",
+        ) from None
+    if followed and not logs_it:
+        yield Finding(
+            "refuse",
+            f"{setting} is OFF on a replica: what it receives is not in its own log",
+            f"set {setting} = ON in its configuration and restart it, or follow its source",
+        )
+    filters = {name: value for each in followed for name, value in each.items() if name in _FILTERS and value}
+    if filters:
+        listed = ", ".join(f"{name} = {value}" for name, value in sorted(filters.items()))
+        yield Finding(
+            "warn",
+            f"the source is a replica with filters ({listed}): what they leave out is neither in its tables nor in its "
+            "log",
+            "remove the filters, or follow its source",
+        )
+
+
+def refuse_number(server: Server, number: int) -> None:
+    """A replica with the stream's own server_id and the stream would drive each other out for ever.
+
+    Only those are listed that register, which our readers do not. Raises Refused.
+    """
+    try:
+        listed = _first_known(server, server.flavor.replicas)
+    except Refused:
+        return  # nobody may say: a reader that is driven out says so itself
+    for each in listed:
+        found = {name.lower(): value for name, value in each.items()}
+        if found["server_id"] == number:
+            raise Refused(
+                f"the server_id {number}, which the stream has of its random number, is in use by a replica of the "
+                f"source (host {found.get('host') or 'unknown'})",
+                remedy="give that replica another server_id",
+            )
+
+
+def _first_known(server: Server, statements: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of the first of these statements that the server knows. Raises Refused without the right."""
+    for statement in statements:
+        with server.control.connection.cursor(DictCursor) as cursor:
+            try:
+                cursor.execute(statement)
+                return list(cursor.fetchall())
+            except pymysql.err.Error as error:
+                if error.args[0] != NO_SUCH_STATEMENT:
+                    raise translate(error, server.where.shown) from error
+    return []
 
 
 def _rights(server: Server) -> Iterator[Finding]:
@@ -234,22 +305,28 @@ def _cascades(server: Server, tables: Sequence[Table]) -> Iterator[Finding]:
 
 def _prepared(server: Server) -> Iterator[Finding]:
     try:
-        refuse_prepared(server)
+        if not refuse_prepared(server):
+            yield Finding(
+                "note",
+                "the user may not see prepared XA transactions: one that is prepared before a copy and committed after "
+                "it stops the stream (exit 4)",
+                f"GRANT XA_RECOVER_ADMIN ON *.* TO {_account(server.where)}",
+            )
     except Refused as error:
         yield Finding("refuse", error.what, error.remedy)
 
 
-def refuse_prepared(server: Server) -> None:
+def refuse_prepared(server: Server) -> bool:
     """Rows of a transaction that is prepared and not resolved are in no snapshot, and lie before it in the log.
 
     MySQL shows these transactions to those with XA_RECOVER_ADMIN only. Without the right, one that is committed later
-    stops the stream, since its rows were never seen. Raises Refused.
+    stops the stream, since its rows were never seen. True where they are shown. Raises Refused.
     """
     try:
         rows = query(server.control.connection, "XA RECOVER")
     except pymysql.err.Error as error:
         if isinstance(translate(error, server.where.shown), Refused) or error.args[0] == 1401:
-            return
+            return False
         raise translate(error, server.where.shown) from error
     if rows:
         listed = ", ".join(repr(row[3]) for row in rows)
@@ -257,3 +334,4 @@ def refuse_prepared(server: Server) -> None:
             f"XA transactions are prepared and not resolved: {listed}; their rows would be missed",
             remedy="XA COMMIT or XA ROLLBACK each of them, then start again",
         )
+    return True

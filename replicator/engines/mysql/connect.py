@@ -114,16 +114,21 @@ def connect(where: Endpoint, *, read_timeout: float | None = None) -> Connection
     """
     connection: Connection = open_session(where, read_timeout)
     try:
-        try:
-            query(connection, SESSION)
-        except pymysql.err.Error as error:
-            if error.args[0] != UNKNOWN_VARIABLE:
-                raise
-            query(connection, SESSION_BEFORE_11_1)
+        with translated(where):
+            _set_up(connection)
     except BaseException:
-        connection.close()
+        connection._force_close()
         raise
     return connection
+
+
+def _set_up(connection: Connection) -> None:
+    try:
+        query(connection, SESSION)
+    except pymysql.err.Error as error:
+        if error.args[0] != UNKNOWN_VARIABLE:
+            raise
+        query(connection, SESSION_BEFORE_11_1)
 
 
 AnyConnection = TypeVar("AnyConnection", bound="Connection")
@@ -223,7 +228,10 @@ def translated(where: Endpoint) -> Iterator[None]:
 def query(connection: Connection, statement: str, values: Values | None = None) -> list[tuple[Any, ...]]:
     """Rows of one statement; none for a statement that gives none. Raises the driver's errors."""
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+        try:
+            cursor.execute(statement, values)
+        except RuntimeError as error:  # the driver's word for a server that asks for a file, which it is not given
+            raise Refused(f"the server does what no server should: {error}", remedy="see who answers there") from error
         return list(cursor.fetchall())
 
 

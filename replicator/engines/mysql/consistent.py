@@ -131,15 +131,22 @@ def _lock(lock: Connection, server: Server, tables: Sequence[Table], announce: C
     except pymysql.err.Error as error:
         if error.args[0] != WAITED_TOO_LONG:
             raise
-        holders = "; ".join(
-            f"connection {pid}, for {age} s" for pid, age in server.control.query(server.flavor.holders)
-        )
-        announce(f"a lock on the tables waits for running transactions: {holders or 'unknown'}")
+        held = _holders(server)
+        announce(f"a lock on the tables waits for running transactions: {held}")
         raise Retryable(
             f"{server.where.shown}: no lock within {LOCK_WAIT_S} s, which a snapshot needs for a moment; in its way: "
-            f"{holders or 'unknown'}"
+            f"{held}"
         ) from error
     return True
+
+
+def _holders(server: Server) -> str:
+    """Who has transactions open, as far as the user may know."""
+    try:
+        rows = server.control.query(server.flavor.holders)
+    except Refused:
+        return "unknown (GRANT PROCESS ON *.* to the source's user shows them)"
+    return "; ".join(f"connection {pid}, for {age} s" for pid, age in rows) or "unknown"
 
 
 def _lock_each(lock: Connection, tables: Sequence[Table]) -> bool:

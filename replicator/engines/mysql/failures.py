@@ -28,6 +28,7 @@ _LATER = {
     3024,
     3169,
     4031,  # idle for too long
+    4052,  # MariaDB: another replica has come with our server_id
 }
 _DUMP = 1236
 """ER_MASTER_FATAL_ERROR_READING_BINLOG: the one number for all that a dump can fail with."""

@@ -34,10 +34,11 @@ class Flavor:
     program was run on, and major versions whose manuals it follows. `events`: the types of events that are understood;
     any other stops the stream.
 
-    `parse`: the text of a set of GTIDs. `executed`: the expression that has it, of everything committed. `purged`: of
-    what the log no longer has, None where the server itself refuses to begin there. `log_status`: where the log
-    stands. `snapshot_status`: the file and offset that an open consistent snapshot belongs to, None where the server
-    does not say and a lock is needed. `replica_log`: the setting by which a replica logs what it has received.
+    `parse`: the text of a set of GTIDs. `executed`: the expression that has it, of everything committed. `purged`:
+    of what the log no longer has, None where the server itself refuses to begin there. `log_status`: where the log
+    stands. `replica_status`: what it follows itself, each statement for servers that do not know the one before it.
+    `snapshot_status`: the file and offset that an open consistent snapshot belongs to, None where the server does
+    not say and a lock is needed. `replica_log`: the setting by which a replica logs what it has received.
     `history`: the expression that names all servers whose transactions it has, each in the form of `origin`.
     `introduction`: what a dump needs to be told first. `full_image`, ...: the names of settings.
     """
@@ -51,6 +52,9 @@ class Flavor:
     executed: str
     purged: str | None
     log_status: str
+    replica_status: tuple[str, ...]
+    replicas: tuple[str, ...]
+    """What follows it and said so, in the same way."""
     snapshot_status: str | None
     replica_log: str
     history: str
@@ -63,6 +67,8 @@ class Flavor:
     cascades_logged: Version | None
     """Since when the rows that a foreign key's action changes are in the log."""
     monitor_right: str
+    replica_right: str
+    """To see what it follows."""
     dump_right: str
     expiry: tuple[str, ...]
     """Settings that say after how many seconds a log file is removed, the first that the server has; 0: never."""
@@ -82,6 +88,9 @@ class Flavor:
     """The sessions that another one waits for, by its number. Not everybody may ask."""
     row_word: str
     """What stands before each row of VALUES, where that is a table."""
+    defaults_as_sql: bool
+    """Does the information schema show a column's default as an expression, a text in quotes and an instant in the
+    session's time zone? Else as the bare text that its maker wrote, by the time zone of his session."""
 
 
 MYSQL = Flavor(
@@ -105,6 +114,8 @@ MYSQL = Flavor(
     executed="@@global.gtid_executed",
     purged="@@global.gtid_purged",
     log_status="SHOW BINARY LOG STATUS",
+    replica_status=("SHOW REPLICA STATUS", "SHOW SLAVE STATUS"),
+    replicas=("SHOW REPLICAS", "SHOW SLAVE HOSTS"),
     snapshot_status=None,
     replica_log="log_replica_updates",
     history="@@global.gtid_executed",
@@ -114,6 +125,7 @@ MYSQL = Flavor(
     wide_timestamps=None,
     cascades_logged=(9, 6),
     monitor_right="REPLICATION CLIENT",
+    replica_right="REPLICATION CLIENT",
     dump_right="REPLICATION SLAVE",
     expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, UTC_TIMESTAMP()) "
@@ -127,6 +139,7 @@ MYSQL = Flavor(
     "FROM performance_schema.data_lock_waits w JOIN performance_schema.threads b ON b.THREAD_ID = w.BLOCKING_THREAD_ID "
     "JOIN performance_schema.threads r ON r.THREAD_ID = w.REQUESTING_THREAD_ID WHERE r.PROCESSLIST_ID = %s",
     row_word="ROW",
+    defaults_as_sql=False,
 )
 MARIADB = Flavor(
     name="MariaDB",
@@ -148,6 +161,8 @@ MARIADB = Flavor(
     executed="@@global.gtid_binlog_pos",
     purged=None,
     log_status="SHOW MASTER STATUS",
+    replica_status=("SHOW ALL SLAVES STATUS",),
+    replicas=("SHOW SLAVE HOSTS",),
     snapshot_status="SHOW STATUS WHERE Variable_name IN ('binlog_snapshot_file', 'binlog_snapshot_position')",
     replica_log="log_slave_updates",
     history="@@global.gtid_binlog_state",
@@ -157,6 +172,7 @@ MARIADB = Flavor(
     wide_timestamps=(11, 5),
     cascades_logged=None,
     monitor_right="BINLOG MONITOR",
+    replica_right="SLAVE MONITOR",
     dump_right="REPLICATION SLAVE",
     expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) "
@@ -171,6 +187,7 @@ MARIADB = Flavor(
     "JOIN information_schema.INNODB_TRX r ON r.trx_id = w.requesting_trx_id "
     "JOIN information_schema.PROCESSLIST p ON p.ID = b.trx_mysql_thread_id WHERE r.trx_mysql_thread_id = %s",
     row_word="",
+    defaults_as_sql=True,
 )
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 

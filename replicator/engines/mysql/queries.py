@@ -207,7 +207,8 @@ def _schema(found: Sequence[Token], words: Sequence[str], database: str) -> Mean
     if kind in ("DATABASE", "SCHEMA"):
         at += 2 if _next_is(found, at, "IF") else 0
         return SchemaStatement(shown, frozenset(), frozenset((_name(found, at),))) if words[0] == "DROP" else HARMLESS
-    if kind in _WITHOUT_TABLE or "TEMPORARY" in words[1:4] or _only_indexes(found, words):
+    temporary = "TEMPORARY" in (words[1], words[3] if words[1:3] == ["OR", "REPLACE"] else "")
+    if kind in _WITHOUT_TABLE or temporary or _only_indexes(found, words):
         return HARMLESS
     if words[0] == "CREATE" and kind == "TABLE":
         # A followed table is there already, so without REPLACE the statement has done nothing, or has failed.

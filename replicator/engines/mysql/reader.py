@@ -6,13 +6,13 @@ import time
 from collections.abc import Collection
 
 from replicator import failpoints
-from replicator.engine import Endpoint
+from replicator.engines.mysql import binlog
 from replicator.engines.mysql.binlog import Event
 from replicator.engines.mysql.dump import Dump, Replica
-from replicator.engines.mysql.flavor import Flavor, Version
 from replicator.engines.mysql.gtid import DomainSet, GtidSet
 from replicator.engines.mysql.position import BinlogPosition
 from replicator.engines.mysql.relations import Relations
+from replicator.engines.mysql.server import Server
 from replicator.engines.mysql.transactions import Transactions
 from replicator.errors import PositionLost, Retryable
 from replicator.model.builder import Builder, Limits
@@ -20,12 +20,18 @@ from replicator.model.change import Batch, StreamMark
 from replicator.model.position import Position
 from replicator.model.stream import Followed
 
+HEARTBEATS = (binlog.HEARTBEAT, binlog.HEARTBEAT_V2)
+REFUSALS = 3
+"""So often a server must say that it cannot send its log from here."""
+PAUSE_S = 0.5
+
 
 class MysqlReader:
-    def __init__(self, where: Endpoint, flavor: Flavor, version: Version, replica: Replica, limits: Limits) -> None:
-        self._where = where
-        self._flavor = flavor
-        self._version = version
+    def __init__(self, server: Server, replica: Replica, limits: Limits) -> None:
+        self._where = server.where
+        self._flavor = server.flavor
+        self._version = server.version
+        self._folds_names = server.folds_names()
         self._replica = replica
         self._builder = Builder(limits)
         self._dump: Dump | None = None
@@ -33,10 +39,15 @@ class MysqlReader:
 
     def start(self, position: Position, tables: Collection[Followed]) -> None:
         assert isinstance(position, BinlogPosition)
-        relations = Relations(tables, self._flavor, self._version)
+        relations = Relations(tables, self._flavor, self._version, folds_names=self._folds_names)
         self._transactions = Transactions(self._flavor, position, relations, self._builder)
         self._began = self._seen = self._delivered = self._confirmed = position
         self._last_mark = time.monotonic()
+        self._served, self._refused = False, 0
+        self._dump_from(position)
+
+    def _dump_from(self, position: BinlogPosition) -> None:
+        self.close()
         self._dump = Dump(self._where, self._flavor, self._replica)
         match position.executed:
             case GtidSet() | DomainSet() as executed:
@@ -45,11 +56,10 @@ class MysqlReader:
                 self._dump.at(position.file.name, offset)
 
     def read(self, timeout: float, idle_after: float) -> Batch | None:
-        dump, builder, transactions = self._dump, self._builder, self._transactions
-        assert dump is not None
+        builder, transactions = self._builder, self._transactions
         deadline = time.monotonic() + timeout
         while True:
-            event = transactions.pending() or self._receive(dump)
+            event = transactions.pending() or self._receive()
             if event is not None:
                 transactions(event)
                 if builder.full and (batch := self._take()) is not None:
@@ -60,17 +70,30 @@ class MysqlReader:
                 return batch
             if now >= deadline:
                 return None
-            dump.wait(min(deadline - now, 1.0))
+            assert self._dump is not None
+            self._dump.wait(min(deadline - now, 1.0))
 
-    def _receive(self, dump: Dump) -> Event | None:
-        """An error of the server in the middle of its log may only mean that another run has taken over, or that the
-        server is going down: then the run begins anew from its mark, and what is lost is found before it reads."""
+    def _receive(self) -> Event | None:
+        """The next event, if it is there.
+
+        The servers have one error for a position that is gone and for a reader that another one with its server_id has
+        driven out. So it is believed of a dump that gave nothing yet, and when it comes again and again. Of one that
+        was served it begins the run anew from its mark, and what is really lost is found before it reads.
+        """
+        assert self._dump is not None
         try:
-            return dump.receive()
+            event = self._dump.receive()
         except PositionLost as error:
-            if self._transactions.position is self._began:
+            if self._served or self._transactions.position is not self._began:
+                raise Retryable(error.what) from error
+            self._refused += 1
+            if self._refused == REFUSALS:
                 raise
-            raise Retryable(error.what) from error
+            time.sleep(PAUSE_S)
+            self._dump_from(self._began)
+            return None
+        self._served = self._served or (event is not None and event.type in HEARTBEATS)
+        return event
 
     def _take(self) -> Batch | None:
         """What may be applied. Transactions without anything for us only move the position, which may wait."""

@@ -14,10 +14,9 @@ from replicator.engines.mysql.decoders import row_decoder
 from replicator.engines.mysql.flavor import Flavor, Version
 from replicator.engines.mysql.forms import fits
 from replicator.engines.mysql.position import BinlogPosition
-from replicator.engines.mysql.rowimage import DELETES, WRITES
-from replicator.engines.mysql.rowimage import heading as rows_heading
+from replicator.engines.mysql.rowimage import DELETES, PARTIAL_UPDATE, WRITES
 from replicator.engines.mysql.tablemap import TableMap
-from replicator.engines.mysql.values import from_text
+from replicator.engines.mysql.values import from_default
 from replicator.errors import NotUnderstood, ReplicatorError, SchemaChanged, ValueNotHeld
 from replicator.model.builder import Builder
 from replicator.model.position import NEVER
@@ -77,14 +76,17 @@ class RowPlan:
     def _default(self, at: int) -> Value:
         if at not in self._defaults:
             column = self.table.columns[at]
-            if column.default is None:
+            try:
+                if column.default is None:
+                    raise ValueError("no constant")
+                text = column.default.text
+                self._defaults[at] = None if text is None else from_default(column, text)
+            except ValueError:
                 raise NotUnderstood(
                     f"{self.table.name}.{column.name}: an insert in the log lacks the column, and its default is not a "
                     "constant",
                     remedy="SET GLOBAL binlog_row_image = 'FULL' at the source, then copy the table anew",
-                )
-            text = column.default.text
-            self._defaults[at] = None if text is None else from_text(column)(text.encode())
+                ) from None
         return self._defaults[at]
 
 
@@ -94,9 +96,16 @@ def _filled(row: Row, old: Row) -> Row:
 
 
 class Relations:
-    """The tables of one stream, and those whose rows are coming in the log."""
+    """The tables of one stream, and those whose rows are coming in the log.
 
-    def __init__(self, tables: Collection[Followed], flavor: Flavor, version: Version) -> None:
+    `folds_names`: the server takes `T` and `t` for one table (`lower_case_table_names`), and a statement in its log has
+    the name as it was typed.
+    """
+
+    def __init__(
+        self, tables: Collection[Followed], flavor: Flavor, version: Version, *, folds_names: bool = False
+    ) -> None:
+        self._folds_names = folds_names
         self._followed = {
             followed.table.name: followed
             for followed in tables
@@ -107,6 +116,7 @@ class Relations:
             for name, followed in self._followed.items()
             if followed.floor is not None
         }
+        self._by_name = {self._same(name): followed for name, followed in self._followed.items()}
         self._mariadb = flavor.gtid_mode is None
         self._wide = flavor.wide_timestamps is not None and version >= flavor.wide_timestamps
         self._plans: dict[bytes, RowPlan | ReplicatorError | None] = {}
@@ -114,6 +124,10 @@ class Relations:
         self._open: dict[int, bytes] = {}
         """The maps of the open statement, by their number."""
         self._covered: dict[Name, bool] = {}
+
+    def _same(self, name: Name) -> Name:
+        """One for all names of a table."""
+        return Name(name.schema.casefold(), name.name.casefold()) if self._folds_names else name
 
     def names(self) -> list[tuple[str, str]]:
         """Of the tables whose changes are applied in the open transaction."""
@@ -135,8 +149,8 @@ class Relations:
         return tuple(f.table for name, f in self._followed.items() if not self._is_covered(name))
 
     def emptied(self, name: Name) -> Table | None:
-        followed = self._followed.get(name)
-        return None if followed is None or self._is_covered(name) else followed.table
+        followed = self._by_name.get(self._same(name))
+        return None if followed is None or self._is_covered(followed.table.name) else followed.table
 
     # Maps and rows
 
@@ -153,7 +167,7 @@ class Relations:
 
     def _plan(self, body: bytes) -> RowPlan | ReplicatorError | None:
         head = tablemap.heading(body)
-        followed = self._followed.get(Name(head.schema, head.name))
+        followed = self._by_name.get(self._same(Name(head.schema, head.name)))
         if followed is None:
             return None
         try:
@@ -168,7 +182,7 @@ class Relations:
             return error
 
     def rows(self, kind: int, body: bytes, builder: Builder, where: Where) -> None:
-        number = rows_heading(kind, body).table
+        number = int.from_bytes(body[:6], "little")
         try:
             plan = self._plans[self._open[number]]
         except KeyError:
@@ -180,6 +194,12 @@ class Relations:
             return
         if isinstance(plan, ReplicatorError):
             raise type(plan)(f"{plan.what} ({where()})", remedy=plan.remedy)
+        if kind == PARTIAL_UPDATE:
+            raise NotUnderstood(
+                f"{table}: the log has an update of a part of a JSON value ({where()})",
+                remedy="SET GLOBAL binlog_row_value_options = '' at the source, for every session; then copy the table "
+                f"anew: replicator recopy SOURCE TARGET '{table}'",
+            )
         try:
             plan.rows(kind, body, builder)
         except (NotUnderstood, ValueNotHeld) as error:
@@ -187,7 +207,7 @@ class Relations:
 
     def _name(self, number: int) -> Name:
         head = tablemap.heading(self._open[number])
-        return Name(head.schema, head.name)
+        return self._by_name[self._same(Name(head.schema, head.name))].table.name
 
 
 def _difference(shape: TableMap, table: Table) -> str | None:

@@ -72,6 +72,10 @@ class Server:
             return True
         return self.control.variables(self.flavor.gtid_mode).get(self.flavor.gtid_mode) == "ON"
 
+    def folds_names(self) -> bool:
+        """Are tables whose names differ in case alone the same?"""
+        return self.control.variables("lower_case_table_names").get("lower_case_table_names") != "0"
+
     def status(self) -> LogStatus:
         """Raises Refused where there is no log, or no right to ask."""
         rows = self.control.query(self.status_statement())

@@ -30,7 +30,9 @@ class MysqlSource:
         self._server = Server(where)
         self._tables: list[Table] = []
         self._gtids: bool | None = None
-        self.catalog = MysqlCatalog(self._server.control, self._server.database)
+        self.catalog = MysqlCatalog(
+            self._server.control, self._server.database, defaults_as_sql=self._server.flavor.defaults_as_sql
+        )
 
     # Before anything is made
 
@@ -66,6 +68,8 @@ class MysqlSource:
         assert isinstance(mark, BinlogPosition)
         self._gtids = not isinstance(mark.executed, int)
         guard.check(self._server, state.source, mark)
+        checks.refuse_number(self._server, replica(state.identity).number)
+        checks.refuse_silence(self._server, [followed.table for followed in state.tables.values()])
 
     def view(self) -> MysqlSnapshot:
         return MysqlSnapshot.without_position(self._where)
@@ -83,7 +87,7 @@ class MysqlSource:
         return opened
 
     def reader(self, identity: Identity, limits: Limits) -> MysqlReader:
-        return MysqlReader(self._where, self._server.flavor, self._server.version, replica(identity), limits)
+        return MysqlReader(self._server, replica(identity), limits)
 
     # Where the log stands
 

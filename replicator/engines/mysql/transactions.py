@@ -73,8 +73,7 @@ class Transactions:
             binlog.TRANSACTION_PAYLOAD: self._payload,
             binlog.HEARTBEAT: self._heartbeat,
             binlog.INCIDENT: self._incident,
-            binlog.PARTIAL_ROWS: self._partial_rows,
-            **dict.fromkeys(binlog.ROWS, self._rows),
+            **dict.fromkeys((*binlog.ROWS, binlog.PARTIAL_ROWS), self._rows),
             **dict.fromkeys(binlog.COMPRESSED_ROWS, self._compressed_rows),
             **dict.fromkeys(_IGNORED, lambda event: None),
         }
@@ -249,11 +248,11 @@ class Transactions:
                     self._builder.truncate((emptied,))
                     self._standalone = True
             case queries.RowStatement(verb=verb):
-                raise NotUnderstood(
-                    f"a statement ({verb}) stands in the log in place of the rows it has changed ({self.where()})",
-                    remedy="SET GLOBAL binlog_format = 'ROW' at the source, for every session; then copy the tables "
-                    "that it has changed anew: replicator recopy SOURCE TARGET TABLE...",
-                )
+                if self._relations.names():  # not where each table's copy is of later
+                    raise NotUnderstood(
+                        f"a statement ({verb}) stands in the log in place of the rows it has changed ({self.where()})",
+                        remedy=f"SET GLOBAL binlog_format = 'ROW' at the source, for every session; then {ANEW}",
+                    )
             case queries.SchemaStatement(words=words):
                 names = queries.touched(meaning, self._relations.names())
                 if names:
@@ -314,10 +313,4 @@ class Transactions:
         raise PositionLost(
             f"the source has lost a part of its log: an incident event {self.where()}",
             remedy=ANEW,
-        )
-
-    def _partial_rows(self, event: Event) -> None:
-        raise NotUnderstood(
-            f"the log has a partial update of a JSON value ({self.where()})",
-            remedy="SET GLOBAL binlog_row_value_options = '' at the source, then copy the table anew",
         )

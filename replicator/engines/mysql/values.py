@@ -82,6 +82,18 @@ def from_text(column: Column) -> FromText:
     raise ValueError(f"column {column.name} is of no type that a MySQL or MariaDB has")
 
 
+def from_default(column: Column, text: str) -> Value:
+    """The canonical value of a constant default, as the catalog pinned it: no text is in the column's character set
+    there, and bits are their digits. It raises ValueError for what is none."""
+    kind = column.type
+    if isinstance(kind, Text):
+        return text
+    if isinstance(kind, Bits):
+        number = int(text, 2)
+        return numerals.bits_text(number.to_bytes((number.bit_length() + 7) // 8, "big"), kind.length or 1)
+    return from_text(column)(text.encode())
+
+
 def _decimal(text: bytes) -> str:
     """Without the zeros that ZEROFILL puts in front."""
     digits = text.decode("ascii")

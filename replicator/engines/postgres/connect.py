@@ -99,6 +99,7 @@ def parameters(where: Endpoint, *, replication: bool = False, session: Mapping[s
         "keepalives_interval": "5",
         "keepalives_count": "3",
         "tcp_user_timeout": "30000",
+        "ssl_min_protocol_version": "TLSv1.2",
         "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
     }
     if url.username:

@@ -79,8 +79,9 @@ class Prepared:
 class Reader(Protocol):
     """Reads the log from a mark. Used by one thread."""
 
-    def start(self, position: Position, tables: Collection[Followed]) -> None:
-        """Begin after `position`. A change is passed on only if its table's floor does not cover it."""
+    def start(self, position: Position, tables: Collection[Followed], within: int = 0) -> None:
+        """Begin after `position`, and after the first `within` changes of the next transaction, as the log carries
+        them. A change is passed on only if its table's floor does not cover it."""
         ...
 
     def read(self, timeout: float, idle_after: float) -> Batch | None:

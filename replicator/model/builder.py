@@ -33,6 +33,9 @@ class Builder:
         self._commits: list[Commit] = []
         self._prepared: str | None = None
         self._parts = 0
+        self._applied = 0
+        self.within = 0
+        """How many changes of the open transaction have been read, as the log carries them."""
         self._drop_open()
 
     def _drop_open(self) -> None:
@@ -47,6 +50,16 @@ class Builder:
         self.open = True
         self._prepared = prepared
         self._parts = 0
+        self.within = 0
+
+    def skip(self, applied: int) -> None:
+        """So many changes of the first transaction are applied already (`StreamMark.within`)."""
+        self._applied = applied
+
+    def passes(self) -> bool:
+        """One more change, as the log carries it, whether or not it is for us; False where it is applied already."""
+        self.within += 1
+        return self.within > self._applied
 
     def row(self, table: Table, op: Operation, row: Row | None, key: Row | None, size: int) -> None:
         """One row change: the new row (None for a delete) and the key as it was before (None for an insert)."""
@@ -126,8 +139,28 @@ class Builder:
         self._whole_rows += self._rows
         self._whole_bytes += self._bytes
         self._commits.append(Commit(position, committed_at, xid, self._whole_rows))
+        self._applied = 0
         self._drop_open()
         self.open = False
+
+    def cut(self, position: Position) -> Batch:
+        """What the open transaction has so far, as a batch that is durable by itself: for a target whose DDL commits,
+        before a schema change in the middle of a transaction. `position`: that of the last transaction before it.
+
+        Everything before the transaction must have been taken.
+        """
+        assert self.open and not self._commits
+        self._wrap()
+        batch = Batch(
+            tuple(self._changes),
+            (),
+            StreamMark(position, self.within),
+            complete=True,
+            size=self._bytes,
+            rows=self._rows,
+        )
+        self._drop_open()
+        return batch
 
     @property
     def full(self) -> bool:

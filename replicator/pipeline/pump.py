@@ -66,10 +66,11 @@ class Pump:
         self._heads: deque[tuple[float, Position]] = deque()
         """Heads of the source that are not reached yet, each with when it was seen."""
 
-    def run(self, mark: Position, tables: Collection[Followed]) -> Position:
-        """Apply everything after `mark`; returns the last mark when the end is reached or a stop is asked for."""
+    def run(self, mark: Position, tables: Collection[Followed], within: int = 0) -> Position:
+        """Apply everything after `mark`, and after `within` changes of the transaction behind it; returns the last mark
+        when the end is reached or a stop is asked for."""
         self.durable = mark
-        thread = threading.Thread(target=self._read, args=(mark, tables), name="reader", daemon=True)
+        thread = threading.Thread(target=self._read, args=(mark, tables, within), name="reader", daemon=True)
         thread.start()
         try:
             while not self._finished():
@@ -110,7 +111,8 @@ class Pump:
             first = self._queue.popleft()
             joined = [first]
             rows, size = first.rows, first.size
-            while first.complete and not self._in_parts and self._queue:
+            # What was cut in the middle of a transaction is durable by itself: what comes behind it waits for that.
+            while first.complete and not self._in_parts and self._queue and not _is_cut(joined[-1]):
                 more = self._queue[0]
                 rows, size = rows + more.rows, size + more.size
                 if not more.complete or rows > JOINED_ROWS or size > JOINED_BYTES:
@@ -153,11 +155,11 @@ class Pump:
 
     # The reading side, in its own thread
 
-    def _read(self, mark: Position, tables: Collection[Followed]) -> None:
+    def _read(self, mark: Position, tables: Collection[Followed], within: int) -> None:
         idle_after = IDLE_MARK_S if self._until is None else 0.0
         confirmed = mark
         try:
-            self._reader.start(mark, tables)
+            self._reader.start(mark, tables, within)
             while not self._ending:
                 confirmed = self._confirm(confirmed)
                 batch = self._reader.read(POLL_S, idle_after)
@@ -193,6 +195,10 @@ class Pump:
             self._queued += batch.size
             self._changed.notify_all()
             return True
+
+
+def _is_cut(batch: Batch) -> bool:
+    return isinstance(batch.mark, StreamMark) and batch.mark.within > 0
 
 
 def _join(batches: list[Batch]) -> Batch:

@@ -153,7 +153,7 @@ class Sync(Run[Source]):
             lambda durable: self._settle(target, durable),
         )
         try:
-            last = pump.run(mark, self._tables)
+            last = pump.run(mark, self._tables, state.within)
         except CannotApply as error:
             error.what += f"; the position stays at {pump.durable or mark}"
             raise

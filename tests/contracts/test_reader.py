@@ -8,6 +8,7 @@ from itertools import pairwise, zip_longest
 import pytest
 
 from replicator.engine import Prepared
+from replicator.errors import PositionLost
 from replicator.model.builder import Limits
 from replicator.model.change import Rows, StreamMark, Truncate
 from replicator.model.stream import Followed
@@ -15,6 +16,7 @@ from tests.contracts.engines import SourceUnderTest
 from tests.contracts.streams import (
     IDENTITY,
     PATIENCE_S,
+    WIDE,
     eventually,
     following,
     next_batch,
@@ -295,3 +297,37 @@ def test_a_waiter_gets_news_of_a_source_where_nothing_happens(keeping: SourceUnd
         began = time.monotonic()
         assert rows_of(read_until(reader, head, idle_after=0.0)) == []
         assert time.monotonic() - began < 10.0
+
+
+def test_a_mark_within_a_transaction(logged: SourceUnderTest) -> None:
+    """The changes before it are not passed on again, those of other tables counted too; a source whose schema changes
+    are transactions of their own refuses such a mark."""
+    prepared = prepare(logged)
+    prepared.snapshot.close()
+    tables = following(table_of(logged), floor=prepared.mark)
+    logged.execute("BEGIN")
+    for statement in (
+        "INSERT INTO t VALUES (10, 'a')",
+        "INSERT INTO t VALUES (11, 'b')",
+        "DELETE FROM t WHERE id = 10",
+    ):
+        logged.execute(statement)
+    logged.execute("COMMIT")
+    logged.execute("INSERT INTO t VALUES (12, 'c')")
+    head = logged.source.head()
+    reader = logged.source.reader(IDENTITY, WIDE)
+    try:
+        try:
+            reader.start(prepared.mark, tables, within=2)
+        except PositionLost as error:
+            assert "2 changes within a transaction" in error.what
+            return
+        found = [
+            (change.op, [row[0] for row in change.rows] or [key[0] for key in change.keys])
+            for batch in read_until(reader, head)
+            for change in batch.changes
+            if isinstance(change, Rows)
+        ]
+        assert found == [("delete", [10]), ("insert", [12])]
+    finally:
+        reader.close()

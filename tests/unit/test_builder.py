@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from replicator.model.builder import Builder, Limits
 from replicator.model.change import Batch, Rows, StreamMark, Truncate
+from replicator.model.values import Row
 from tests.unit.streams import ITEMS, LOOSE, Number
 
 CHANGES = st.sampled_from(["a", "b", "t"])
@@ -89,3 +90,43 @@ def test_runs_span_transactions() -> None:
     (run,) = batch.changes
     assert isinstance(run, Rows) and run.rows == [(1,), (2,)]
     assert [commit.end for commit in batch.commits] == [1, 2]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20), st.data())
+def test_a_transaction_cut_anywhere_and_read_again_is_whole(followed: list[bool], data: st.DataObject) -> None:
+    """`followed`: is each change for us? The mark of a cut counts all of them; a reader that starts there passes on the
+    rest, whatever was cut before."""
+    applied: list[object] = []
+    within = 0
+    while within < len(followed):
+        cut = data.draw(st.integers(within, len(followed)))
+        builder = Builder(Limits())
+        builder.skip(within)
+        builder.begin()
+        for number, ours in enumerate(followed):
+            if builder.passes() and ours:
+                builder.row(ITEMS, "insert", (number,), None, 1)
+            if builder.within == cut:
+                batch = builder.cut(Number(7))
+                assert (batch.mark, batch.complete, batch.commits) == (StreamMark(Number(7), cut), True, ())
+                applied += [row[0] for row in _rows(batch)]
+                break
+        if cut == within:
+            break
+        within = cut
+    builder = Builder(Limits())
+    builder.skip(within)
+    for position, changes in ((8, followed), (9, [True])):  # only the first transaction is one that was begun
+        builder.begin()
+        for number, ours in enumerate(changes):
+            if builder.passes() and ours:
+                builder.row(ITEMS, "insert", (number + 100 * (position - 8),), None, 1)
+        builder.commit(Number(position), 0.0, position)
+    last = builder.take()
+    assert last is not None and last.mark == StreamMark(Number(9))
+    applied += [row[0] for row in _rows(last)]
+    assert applied == [number for number, ours in enumerate(followed) if ours] + [100]
+
+
+def _rows(batch: Batch) -> list[Row]:
+    return [row for change in batch.changes if isinstance(change, Rows) for row in change.rows]

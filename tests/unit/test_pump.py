@@ -59,7 +59,7 @@ class Reader:
         self.ticks = 0
         self.closed = False
 
-    def start(self, position: Position, tables: Collection[Followed]) -> None:
+    def start(self, position: Position, tables: Collection[Followed], within: int = 0) -> None:
         assert isinstance(position, Number)
         skipped = 0
         self.next = 0

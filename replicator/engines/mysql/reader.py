@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from replicator import failpoints
+from replicator import failpoints, remedies
 from replicator.engines.mysql import binlog
 from replicator.engines.mysql.binlog import Event
 from replicator.engines.mysql.dump import Dump, Replica
@@ -37,8 +37,18 @@ class MysqlReader:
         self._dump: Dump | None = None
         self._last_mark = 0.0
 
-    def start(self, position: Position, tables: Collection[Followed]) -> None:
+    def start(self, position: Position, tables: Collection[Followed], within: int = 0) -> None:
+        """A schema change is a transaction of its own here, so no mark lies within one.
+
+        Raises PositionLost for one that does.
+        """
         assert isinstance(position, BinlogPosition)
+        if within:
+            raise PositionLost(
+                f"the saved position lies {within} changes within a transaction, where no mark of this source can be",
+                remedy="restore the bookkeeping tables from a backup, or copy everything anew: "
+                f"{remedies.recopy(options=' --all')}",
+            )
         relations = Relations(tables, self._flavor, self._version, folds_names=self._folds_names)
         self._transactions = Transactions(self._flavor, position, relations, self._builder)
         self._began = self._seen = self._delivered = self._confirmed = position

@@ -62,8 +62,9 @@ class PostgresReader:
         self._delivered = self._confirmed = self._wal_end = 0
         self._last_mark = self._last_check = self._waiting_since = self._asked = 0.0
 
-    def start(self, position: Position, tables: Collection[Followed]) -> None:
+    def start(self, position: Position, tables: Collection[Followed], within: int = 0) -> None:
         assert isinstance(position, Lsn)
+        self._builder.skip(within)
         self._relations = Relations(tables)
         self._followed = [followed for followed in tables if followed.phase != "left"]
         self._sender = WalSender(self._where)
@@ -144,11 +145,14 @@ class PostgresReader:
     def _handle(self, message: bytes) -> None:
         kind = message[0]
         if kind == 73:  # I
-            self._insert(message)
+            if self._builder.passes():
+                self._insert(message)
         elif kind == 85:  # U
-            self._update(message)
+            if self._builder.passes():
+                self._update(message)
         elif kind == 68:  # D
-            self._delete(message)
+            if self._builder.passes():
+                self._delete(message)
         elif kind == 66:  # B
             begin = pgoutput.begin(message)
             self._final_lsn, self._xid = begin.final_lsn, begin.xid
@@ -166,7 +170,8 @@ class PostgresReader:
             if relation.identity == "f" and isinstance(plan, RowPlan) and plan.table.key and not plan.insert_only:
                 self._relations.plans[relation.oid] = self._still_keyed(plan)
         elif kind == 84:  # T
-            self._truncate(message)
+            if self._builder.passes():
+                self._truncate(message)
         elif kind not in (89, 79, 77):  # Y type, O origin, M logical message: nothing to apply
             raise NotUnderstood(
                 f"a pgoutput message of type {kind} is not understood (in the transaction at {Lsn(self._final_lsn)})",

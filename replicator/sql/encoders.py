@@ -6,6 +6,8 @@ Each takes a value that is neither None nor MISSING, and raises ValueError with 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from replicator.model.values import Value
 from replicator.sql.ddl import Encode
@@ -15,6 +17,44 @@ _SPECIAL = frozenset(("NaN", "Infinity", "-Infinity"))
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MOST_DIGITS = 6
 """The clocks of all engines count microseconds."""
+
+
+Column = Sequence[Value]
+"""Values of one column, none of them None or MISSING."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder that can look at many values at once.
+
+    `plain`: would `one` give back every one of these values as it is? It may say no where it is not sure.
+    """
+
+    one: Encode
+    plain: Callable[[Column], bool]
+
+    def __call__(self, value: Value) -> Value:
+        return self.one(value)
+
+
+def lines(column: Column) -> str | None:
+    """All of the values, each on a line of its own; None where they are not all texts without a line's end."""
+    try:
+        joined = "\n".join(column) + "\n"  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    return joined if joined.count("\n") == len(column) else None
+
+
+def lines_like(pattern: str) -> Callable[[Column], bool]:
+    """Is every value one of these texts? By one search over all of them."""
+    fits = re.compile(f"(?:(?:{pattern})\n)*", re.ASCII).fullmatch
+    return lambda column: (joined := lines(column)) is not None and fits(joined) is not None
+
+
+DAY = r"[1-9]\d{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+"""Days that are in the calendar, most of them."""
+CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
 
 
 def as_text(value: Value) -> str:
@@ -33,7 +73,10 @@ def whole(least: int, most: int, hint: str = "") -> Encode:
             raise ValueError(f"the column holds {least} to {most}{hint}")
         return value
 
-    return encode
+    def plain(column: Column) -> bool:
+        return set(map(type, column)) == {int} and least <= min(column) and max(column) <= most  # type: ignore
+
+    return Encoder(encode, plain)
 
 
 def boolean(value: Value) -> Value:
@@ -62,7 +105,10 @@ def number(precision: int | None, scale: int | None) -> Encode:
             raise ValueError(f"the column holds {precision} digits, {scale or 0} of them behind the point")
         return found
 
-    return encode
+    if precision is None or scale is None or precision < scale or scale < 0:
+        return encode
+    before, behind = precision - scale, f"(?:\\.\\d{{1,{scale}}})?" if scale else ""
+    return Encoder(encode, lines_like(f"-?(?:0|[1-9]\\d{{0,{before - 1}}}){behind}" if before else f"-?0{behind}"))
 
 
 def _digits(whole_part: str, fraction: str, exponent: int) -> tuple[int, int]:
@@ -76,7 +122,7 @@ def _digits(whole_part: str, fraction: str, exponent: int) -> tuple[int, int]:
     return max(0, point - first), max(0, last - point)
 
 
-def floating(value: Value) -> Value:
+def _floating(value: Value) -> Value:
     if value.__class__ is int:
         if float(value) != value:
             raise ValueError("a whole number that floating point does not hold")
@@ -86,16 +132,22 @@ def floating(value: Value) -> Value:
     return value
 
 
+floating = Encoder(_floating, lambda column: set(map(type, column)) == {float})
+
+
 def binary(value: Value) -> Value:
     if value.__class__ is not bytes:
         raise ValueError(f"it is of the type {type(value).__name__}, and the column keeps bytes")
     return value
 
 
-def uuid(value: Value) -> Value:
+def _uuid(value: Value) -> Value:
     if not _UUID.fullmatch(as_text(value)):
         raise ValueError("not a UUID in lower case, with its hyphens: a UUID column would write it so")
     return value
+
+
+uuid = Encoder(_uuid, lines_like(_UUID.pattern))
 
 
 def one_of(labels: tuple[str, ...]) -> Encode:

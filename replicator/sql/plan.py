@@ -15,6 +15,7 @@ from replicator.model.stream import Followed
 from replicator.model.values import MISSING, Row
 from replicator.sql import digest
 from replicator.sql.ddl import Encode, StorageOf
+from replicator.sql.encoders import Encoder
 from replicator.sql.statements import Dialect
 
 EncodedRow = Sequence[Any]
@@ -127,6 +128,12 @@ class Plan:
         )
 
 
+def _plain(encode: Encoder, column: Sequence[Any]) -> bool:
+    if None in column or MISSING in column:
+        column = [value for value in column if value is not None and value is not MISSING]
+    return not column or encode.plain(column)
+
+
 def _by_column(rows: Sequence[Row], encoders: list[tuple[int, Encode]]) -> Sequence[EncodedRow] | None:
     """Each encoder over its whole column; None where one objects, and the row must be found that it objects to."""
     if not encoders or not rows:
@@ -134,7 +141,8 @@ def _by_column(rows: Sequence[Row], encoders: list[tuple[int, Encode]]) -> Seque
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     try:
         for i, encode in encoders:
-            columns[i] = [value if value is None or value is MISSING else encode(value) for value in columns[i]]
+            if not (isinstance(encode, Encoder) and _plain(encode, columns[i])):
+                columns[i] = [value if value is None or value is MISSING else encode(value) for value in columns[i]]
     except ValueError:
         return None
     return list(zip(*columns, strict=True))

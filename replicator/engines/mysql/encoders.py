@@ -19,7 +19,18 @@ from replicator.model.datatypes import Array, DataType, Float
 from replicator.model.nested import array_to_json, mapping_to_json
 from replicator.model.values import Value
 from replicator.sql.ddl import Encode
-from replicator.sql.encoders import as_text, floating, fraction, hex_bytes
+from replicator.sql.encoders import (
+    CLOCK,
+    DAY,
+    MOST_DIGITS,
+    Column,
+    Encoder,
+    as_text,
+    floating,
+    fraction,
+    hex_bytes,
+    lines_like,
+)
 
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d) \d\d:\d\d:\d\d(?:\.(\d+))?(\+00)?", re.ASCII)
@@ -50,12 +61,18 @@ def text(length: int | None) -> Encode:
             raise ValueError(f"{len(found)} characters, and the column holds {length}")
         return found
 
-    return encode
+    def plain(column: Column) -> bool:
+        return set(map(type, column)) == {str} and (length is None or max(map(len, column)) <= length)  # type: ignore
+
+    return Encoder(encode, plain)
 
 
 def shortened(encode: Encode, length: int) -> Encode:
     """The text that `encode` makes, in a column for so many characters."""
     check = text(length)
+    if isinstance(encode, Encoder) and isinstance(check, Encoder):
+        first, then = encode, check
+        return Encoder(lambda value: then(first(value)), lambda column: first.plain(column) and then.plain(column))
     return lambda value: check(encode(value))
 
 
@@ -123,7 +140,7 @@ def date(*, own: bool) -> Encode:
             _day(match[1], match[2], match[3])
         return found
 
-    return encode
+    return Encoder(encode, lines_like(DAY))
 
 
 def timestamp(zoned: bool, precision: int | None, *, own: bool) -> Encode:
@@ -139,7 +156,10 @@ def timestamp(zoned: bool, precision: int | None, *, own: bool) -> Encode:
         fraction(match[4], precision)
         return found[:-3] if zoned else found
 
-    return encode
+    if zoned:
+        return encode
+    most = MOST_DIGITS if precision is None else precision
+    return Encoder(encode, lines_like(f"{DAY} {CLOCK}" + (rf"(?:\.\d{{1,{most}}})?" if most else "")))
 
 
 def time(precision: int | None) -> Encode:

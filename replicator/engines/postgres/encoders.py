@@ -13,7 +13,18 @@ from collections.abc import Callable
 
 from replicator.model.values import Value
 from replicator.sql.ddl import Encode
-from replicator.sql.encoders import as_text, binary, boolean, fraction
+from replicator.sql.encoders import (
+    CLOCK,
+    DAY,
+    MOST_DIGITS,
+    Column,
+    Encoder,
+    as_text,
+    binary,
+    boolean,
+    fraction,
+    lines_like,
+)
 
 _DATE = re.compile(r"(\d{4,})-(\d\d)-(\d\d)( BC)?", re.ASCII)
 _TIME = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.(\d+))?([+-]\d\d(?::\d\d(?::\d\d)?)?)?", re.ASCII)
@@ -46,16 +57,29 @@ def text(length: int | None, nul: str | None) -> Encode:
             raise ValueError(f"{len(found)} characters, and the column holds {length}")
         return found
 
-    return encode
+    def plain(column: Column) -> bool:
+        return _without_nul(column) and (length is None or max(map(len, column)) <= length)  # type: ignore[arg-type]
+
+    return Encoder(encode, plain)
+
+
+def _without_nul(column: Column) -> bool:
+    try:
+        return "\0" not in "".join(column)  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 def text_as_bytes(value: Value) -> Value:
     return as_text(value).encode()
 
 
-def checked_text(value: Value) -> Value:
-    """Text whose form PostgreSQL checks itself."""
+def _checked_text(value: Value) -> Value:
     return text_of(as_text(value))
+
+
+checked_text = Encoder(_checked_text, _without_nul)
+"""Text whose form PostgreSQL checks itself."""
 
 
 def bit_as_boolean(value: Value) -> Value:
@@ -98,7 +122,7 @@ def date(zero_date: str | None) -> Encode:
         _day(match[1], match[2], match[3], match[4] is not None)
         return found
 
-    return _or_null(encode, zero_date)
+    return Encoder(_or_null(encode, zero_date), lines_like(DAY))
 
 
 def timestamp(zoned: bool, precision: int | None, zero_date: str | None) -> Encode:
@@ -113,7 +137,14 @@ def timestamp(zoned: bool, precision: int | None, zero_date: str | None) -> Enco
         fraction(match[5], precision)
         return found
 
-    return _or_null(encode, zero_date)
+    behind = _behind(precision) + (r"\+00" if zoned else "")
+    return Encoder(_or_null(encode, zero_date), lines_like(f"{DAY} {CLOCK}{behind}"))
+
+
+def _behind(precision: int | None) -> str:
+    """The digits of a second's fraction, in a pattern."""
+    most = MOST_DIGITS if precision is None else precision
+    return rf"(?:\.\d{{1,{most}}})?" if most else ""
 
 
 def time(zoned: bool, precision: int | None) -> Encode:

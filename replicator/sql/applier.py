@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Literal
 
-from replicator import failpoints, remedies
-from replicator.errors import CannotApply, Conflict, NotUnderstood
+from replicator import failpoints
+from replicator.errors import CannotApply, NotUnderstood
 from replicator.model.change import Batch, Change, CopyMark, Encoded, Prepared, Resolved, Rows, Truncate
 from replicator.model.compact import Entry, Net, compact, named_key
 from replicator.model.schema import Name, Table
@@ -23,21 +23,14 @@ from replicator.model.values import MISSING
 from replicator.sql.connect import Session
 from replicator.sql.ddl import StorageOf
 from replicator.sql.ledger import SqlLedger
+from replicator.sql.objection import Objection, Violation
 from replicator.sql.overwrite import Overwrite
 from replicator.sql.plan import EncodedRow, Plan
 from replicator.sql.statements import Dialect
 from replicator.sql.writes import Executemany, Writes
 
-Violation = Literal["unique", "other"]
 PENDING_BYTES = 64 << 20
 """How much of a transaction may wait for its following parts before it is given up as not applicable."""
-
-
-class _Objection(Exception):
-    """A constraint of the target objected, or a statement did not hit its one row (`violation` None)."""
-
-    def __init__(self, table: Table, op: str, violation: Violation | None, key: str, reason: str) -> None:
-        self.table, self.op, self.violation, self.key, self.reason = table, op, violation, key, reason
 
 
 class SqlApplier:
@@ -122,7 +115,7 @@ class SqlApplier:
             try:
                 self._steps(changes, way)
                 break
-            except _Objection as objection:
+            except Objection as objection:
                 self._session.execute("ROLLBACK TO SAVEPOINT batch")
                 if objection.violation == "unique" and way != self._rewrite:
                     continue
@@ -133,7 +126,7 @@ class SqlApplier:
         self._pending, self._pending_bytes = [], 0
         return True
 
-    def _gives_way(self, objection: _Objection) -> bool:
+    def _gives_way(self, objection: Objection) -> bool:
         """May the rows of its table be overwritten, and have not been yet in this batch?"""
         name = objection.table.name
         if objection.violation == "other" or name in self._yielding:
@@ -196,7 +189,7 @@ class SqlApplier:
     def _blame(
         self,
         changes: list[Change],
-        objection: _Objection,
+        objection: Objection,
         write: Callable[[Plan, list[Rows]], None],
     ) -> CannotApply:
         """The error with the key in it: the same again, row by row, which finds the first row that fails."""
@@ -204,29 +197,11 @@ class SqlApplier:
             self._singly = True
             try:
                 self._steps(changes, write)
-            except _Objection as found:
+            except Objection as found:
                 objection = found
             except CannotApply as found:
                 return found
-        where = f"{objection.table.name} (key {objection.key or 'unknown'})"
-        if objection.violation == "other":
-            return CannotApply(
-                f"{where}: the target refuses the row: {objection.reason}",
-                remedy="change the target's constraint, or the row at the source, and start again",
-            )
-        what = {
-            "insert": "the target already has a row with this key or with another unique value of it",
-            "update": "the update found no such row at the target, or another row has its unique value",
-            "delete": "the delete found no such row at the target",
-        }[objection.op]
-        why, remedy = "somebody else has written to the target", "make the target's row what the source's was"
-        if self._followed[objection.table.name].options.insert_only:
-            why = "its updates and deletes are not followed (insert_only), so the source may have used the key again"
-            remedy = "take the old row out of the target, or follow the table whole"
-        if not self._yielding:
-            remedy += ', or let the source decide from now on: on_conflict = "overwrite"'
-        anew = f"or copy the table anew: {remedies.recopy(objection.table.name)}"
-        return Conflict(f"{where}: {what}; {why}", remedy=f"{remedy}, {anew}")
+        return objection.error(self._followed[objection.table.name], overwriting=bool(self._yielding))
 
     # Three ways of writing one table's runs
 
@@ -385,9 +360,9 @@ class SqlApplier:
     @staticmethod
     def _objection(
         plan: Plan, op: str, violation: Violation | None, key: Sequence[Any] | None, reason: str = ""
-    ) -> _Objection:
+    ) -> Objection:
         named = "" if key is None else named_key(plan.table, key)
-        return _Objection(plan.table, op, violation, named, reason)
+        return Objection(plan.table, op, violation, named, reason)
 
     def _plan(self, table: Table) -> Plan:
         plan = self._plans.get(id(table))

@@ -22,7 +22,7 @@ from replicator.model.change import CopyMark, Prepared, Resolved, Rows, StreamMa
 from replicator.model.position import NEVER, Position
 from replicator.model.schema import Name
 from replicator.model.stream import Beat, Followed, StreamPhase, StreamState
-from replicator.sql import kept, rows
+from replicator.sql import rows, twophase
 from replicator.sql.connect import Session
 from replicator.sql.migrations import migrate
 from replicator.sql.tables import FORMAT_VERSION, SCHEMA, LedgerStatements, LedgerTables, at, since
@@ -351,32 +351,10 @@ class SqlLedger:
     # Transactions in two phases, called inside the transaction of whoever writes
 
     def keep(self, prepared: Prepared) -> None:
-        """Save the changes until `kept` asks for them; a later part of one transaction comes behind the others."""
-        t = self._t.prepared
-        mine = sa.and_(t.c.stream == self._name, t.c.xid == prepared.xid)
-        connection = self._session.connection
-        parts = connection.scalar(sa.select(sa.func.count()).select_from(t).where(mine))
-        connection.execute(
-            t.insert().values(stream=self._name, xid=prepared.xid, part=parts, changes=kept.save(prepared.changes))
-        )
+        twophase.keep(self._session.connection, self._t.prepared, self._name, prepared)
 
     def release(self, resolved: Resolved) -> list[Rows | Truncate]:
-        """Forget the transaction; its changes where it is committed.
-
-        Raises PositionLost for the commit of one that was never kept.
-        """
-        t = self._t.prepared
-        mine = sa.and_(t.c.stream == self._name, t.c.xid == resolved.xid)
-        connection = self._session.connection
-        texts = connection.scalars(sa.select(t.c.changes).where(mine).order_by(t.c.part)).all()
-        if not texts and resolved.commit:
-            raise PositionLost(
-                f"the XA transaction {resolved.xid} was committed, and its rows were never seen: it was prepared "
-                "before the stream began",
-                remedy="copy everything anew: replicator recopy SOURCE TARGET --all",
-            )
-        connection.execute(t.delete().where(mine))
-        return [change for text in texts for change in kept.load(text, resolved.tables)] if resolved.commit else []
+        return twophase.release(self._session.connection, self._t.prepared, self._name, resolved)
 
     # Outside the fence
 

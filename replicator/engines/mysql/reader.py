@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from replicator import failpoints, remedies
+from replicator import failpoints
 from replicator.engines.mysql import binlog
 from replicator.engines.mysql.binlog import Event
 from replicator.engines.mysql.dump import Dump, Replica
@@ -47,7 +47,7 @@ class MysqlReader:
             raise PositionLost(
                 f"the saved position lies {within} changes within a transaction, where no mark of this source can be",
                 remedy="restore the bookkeeping tables from a backup, or copy everything anew: "
-                f"{remedies.recopy(options=' --all')}",
+                "replicator recopy SOURCE TARGET --all",
             )
         relations = Relations(tables, self._flavor, self._version, folds_names=self._folds_names)
         self._transactions = Transactions(self._flavor, position, relations, self._builder)

@@ -10,7 +10,7 @@ import pymysql
 
 from replicator.engines.mysql.failures import translate as translate_any
 from replicator.errors import CannotApply, PositionLost, Refused, ReplicatorError, Retryable
-from replicator.sql.applier import Violation
+from replicator.sql.objection import Violation
 
 LOCK_TIMEOUT = 1205
 MADE_MEANWHILE = {1007, 1050, 1061, 1062}

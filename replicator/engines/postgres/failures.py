@@ -9,7 +9,7 @@ import psycopg2
 
 from replicator.engines.postgres.connect import failure, reason
 from replicator.errors import CannotApply, PositionLost, Refused, ReplicatorError, Retryable
-from replicator.sql.applier import Violation
+from replicator.sql.objection import Violation
 
 LOCK_TIMEOUT = "55P03"
 _MEETS_ANOTHER_ROW = {"23505", "23P01"}

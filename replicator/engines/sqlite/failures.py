@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from replicator.errors import CannotApply, ReplicatorError, Retryable
-from replicator.sql.applier import Violation
+from replicator.sql.objection import Violation
 
 _RETRY = {
     sqlite3.SQLITE_BUSY: "another process is writing to the file",

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from replicator.errors import ReplicatorError
+from replicator.model.change import Encoded, Rows, Truncate
 from replicator.model.datatypes import Integer
 from replicator.model.schema import Column, Name, Table
+from replicator.model.values import Row
 from tests.contracts.engines import TargetUnderTest
 from tests.contracts.streams import ITEMS, LOOSE, Number, Stream, batch, insert, landed
 
@@ -68,6 +70,21 @@ def test_rows_that_cannot_be_held_are_named(stream: Stream) -> None:
     assert unheld(odd, [(1, None)]) == unheld(odd, []) == []
     assert unheld(stream.items, insert(1, 2).rows) == []
     assert stream.end.inventory() == before
+
+
+DATA = {"postgresql copy text": b"1\t10\ta\\tb\n2\t\\N\t\\N\n"}
+"""Two rows of `items` in every format that there is."""
+ROWS: list[Row] = [(1, 10, "a\tb"), (2, None, None)]
+
+
+def test_rows_in_a_format_that_it_takes_are_the_rows(stream: Stream) -> None:
+    before = stream.end.inventory()
+    formats = stream.target.structure.formats(stream.items)
+    assert set(formats) <= set(DATA) and stream.end.inventory() == before
+    for number, form in enumerate(formats, start=1):
+        encoded = Encoded(ITEMS, form, DATA[form], 2, lambda: Rows(ITEMS, "insert", list(ROWS), []))
+        stream.target.applier.apply(batch(number, Truncate((ITEMS,)), encoded))
+        assert stream.rows() == sorted(ROWS, key=repr)
 
 
 def test_create_makes_what_is_absent_and_leaves_the_rest(stream: Stream) -> None:

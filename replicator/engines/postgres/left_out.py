@@ -49,6 +49,8 @@ def findings(connection: SqlConnection, tables: Sequence[Table]) -> list[Finding
         for table in tables
         if (kinds := by_table.get(table.id))
     ]
+    if not tables:
+        return []
     schemas = sorted({table.name.schema for table in tables})
     found += [
         Finding(

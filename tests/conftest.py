@@ -130,9 +130,13 @@ def mysql(servers: Servers, pytestconfig: pytest.Config) -> Server:
     return _provide("mysql", servers, pytestconfig)
 
 
-@pytest.fixture(scope="session", params=["postgres18"] if dsn("postgres18") else ["postgres15", "postgres18"])
+OLDER = [] if dsn("postgres18") else [pytest.param("postgres15", marks=pytest.mark.rotating)]
+
+
+@pytest.fixture(scope="session", params=[*OLDER, "postgres18"])
 def postgres(request: pytest.FixtureRequest, servers: Servers, pytestconfig: pytest.Config) -> Server:
-    """Each PostgreSQL in turn; only the given one where REPLICATOR_TEST_POSTGRES names it."""
+    """Each PostgreSQL in turn, the older one with a third of the tests each run; only the given one where
+    REPLICATOR_TEST_POSTGRES names it."""
     return _provide(request.param, servers, pytestconfig)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,15 @@ TABLES = (
     "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, NULL)",
 )
 
+OLDER = "postgres:postgres15"
+"""It differs little from the newer one: a third of its tests runs each time."""
 
-@pytest.fixture(params=sorted(COPY_SOURCES))
+
+def lines(engines: Iterable[str]) -> list[Any]:
+    return [pytest.param(line, marks=pytest.mark.rotating if line == OLDER else ()) for line in sorted(engines)]
+
+
+@pytest.fixture(params=lines(COPY_SOURCES))
 def copied(request: pytest.FixtureRequest) -> Iterator[CopySourceUnderTest]:
     """A source of copies with three rows in `t`, none in `other`, and two that are the same in `loose`."""
     with COPY_SOURCES[request.param](request) as found:
@@ -40,7 +48,7 @@ def copied(request: pytest.FixtureRequest) -> Iterator[CopySourceUnderTest]:
         yield found
 
 
-@pytest.fixture(params=sorted(SOURCES))
+@pytest.fixture(params=lines(SOURCES))
 def logged(request: pytest.FixtureRequest) -> Iterator[SourceUnderTest]:
     """A source with a log, with three rows in `t` and none in `other`."""
     with SOURCES[request.param](request) as found:
@@ -49,8 +57,8 @@ def logged(request: pytest.FixtureRequest) -> Iterator[SourceUnderTest]:
         yield found
 
 
-def _that_make_objects(wanted: bool) -> list[str]:
-    return sorted(line for line in SOURCES if ENGINES[line.partition(":")[0]].makes_objects == wanted)
+def _that_make_objects(wanted: bool) -> list[Any]:
+    return lines(line for line in SOURCES if ENGINES[line.partition(":")[0]].makes_objects == wanted)
 
 
 @pytest.fixture(params=_that_make_objects(True))
@@ -77,7 +85,11 @@ _VIEWS = [(line, "view") for line in COPY_SOURCES] + [
 ]
 
 
-@pytest.fixture(params=_VIEWS, ids=lambda view: "-".join(view))
+@pytest.fixture(
+    params=[
+        pytest.param(view, marks=pytest.mark.rotating if view[0] == OLDER else (), id="-".join(view)) for view in _VIEWS
+    ]
+)
 def viewed(request: pytest.FixtureRequest) -> Iterator[tuple[CopySourceUnderTest, TakeView]]:
     """A source like `copied`, and each of the ways to get a view of it."""
     line, how = request.param
@@ -95,7 +107,7 @@ def viewed(request: pytest.FixtureRequest) -> Iterator[tuple[CopySourceUnderTest
         yield found, take
 
 
-@pytest.fixture(params=sorted(TARGETS))
+@pytest.fixture(params=lines(TARGETS))
 def landing(request: pytest.FixtureRequest) -> Iterator[TargetUnderTest]:
     """An empty target."""
     with TARGETS[request.param](request) as found:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from replicator.engine import Objects, Target
 from replicator.model.builder import Limits
 from replicator.model.change import Batch, Change, Rows, StreamMark
+from tests.contracts.conftest import lines
 from tests.contracts.engines import TARGETS, TargetUnderTest
 from tests.contracts.streams import ITEMS, LOOSE, Number, landed
 from tests.unit.test_applier_property import OPERATIONS, Source
@@ -22,7 +23,7 @@ SERVERS = [line for line in TARGETS if ":" in line]
 Under = tuple[TargetUnderTest, Target]
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=lines(SERVERS))
 def under(request: pytest.FixtureRequest) -> Iterator[Under]:
     with TARGETS[request.param](request) as end, closing(end.make()) as target:
         target.open("property")
@@ -44,7 +45,7 @@ def begin(under: Under) -> str:
 
 
 FEW = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -87,6 +87,7 @@ def test_s004_killed_many_times(pair: Pair, rng: random.Random) -> None:
     several_kills(pair, loaded(pair, rng), rng, 30)
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("failpoint", [name for name in FAILPOINTS if name != "shutdown"])
 def test_an_error_at_each_place_is_tried_again_in_the_same_process(
     pair18: Pair, rng: random.Random, failpoint: str

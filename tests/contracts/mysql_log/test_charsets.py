@@ -50,6 +50,7 @@ def codes(charset: str) -> list[bytes]:
     return some
 
 
+@pytest.mark.rotating
 def test_character_sets(source: Logged) -> None:
     """Each code is the character to which the server converts it, or an error where it converts to none."""
     for (name,) in source.execute("SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS"):

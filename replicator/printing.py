@@ -101,7 +101,8 @@ def status(found: Sequence[Standing]) -> None:
         click.echo(f"  {'tables':12}{len(tables)}: {', '.join(f'{n} {phase}' for phase, n in sorted(phases.items()))}")
         for table in tables:
             as_of = f", copied as of {table['as_of']}" if table["as_of"] else ""
-            click.echo(f"    {table['source']} > {table['target']}: {table['phase']}{as_of}")
+            gave_way = f", {table['overwritten']:,} rows overwritten" if table["overwritten"] else ""
+            click.echo(f"    {table['source']} > {table['target']}: {table['phase']}{as_of}{gave_way}")
 
 
 def _say_runner(runner: dict[str, Any], running: bool) -> None:

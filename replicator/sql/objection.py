@@ -36,6 +36,7 @@ class Objection(Exception):
             why = "its updates and deletes are not followed (insert_only), so the source may have used the key again"
             remedy = "take the old row out of the target, or follow the table whole"
         if not overwriting:
-            remedy += ', or let the source decide from now on: on_conflict = "overwrite"'
+            section = remedies.section("table_options", self.table.name)
+            remedy += f', or let the source decide from now on: {section} on_conflict = "overwrite"'
         anew = f"or copy the table anew: {remedies.recopy(self.table.name)}"
         return Conflict(f"{where}: {_WHAT[self.op]}; {why}", remedy=f"{remedy}, {anew}")

@@ -174,3 +174,27 @@ def test_a_copy_of_raw_data_names_the_row_that_is_there(pg_pair: PostgresPair) -
     pair.run("drop")
     output = pair.run("backfill", "--truncate", code=5)
     assert "public.t (key id=250)" in output and "CHECK" in output.upper()
+
+
+def test_s075_the_source_decides_where_it_is_told_to(pair18: Pair, tmp_path: Path) -> None:
+    """Without a new copy; and `status` says how many rows gave way."""
+    pair = pair18
+    pair.database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'a' FROM generate_series(1, 9) i"
+    )
+    pair.once()
+    with closing(sqlite3.connect(pair.path)) as connection, connection:
+        connection.execute("DELETE FROM t WHERE id IN (1, 2)")
+        connection.execute("INSERT INTO t VALUES (10, 'theirs')")
+    pair.database.execute(
+        "UPDATE t SET v = 'b' WHERE id <= 3; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (10, 'ours')"
+    )
+    assert 'on_conflict = "overwrite"' in pair.once(code=5)
+    config = tmp_path / "overwrite.toml"
+    config.write_text('[table_options."public.t"]\non_conflict = "overwrite"\n')
+    pair.once("--config", str(config))
+    pair.assert_equal()
+    assert "t > t: live" in (said := pair.run("status")) and "3 rows overwritten" in said
+    pair.database.execute("UPDATE t SET v = 'c'")
+    pair.once()
+    pair.assert_equal()

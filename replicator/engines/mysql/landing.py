@@ -57,7 +57,7 @@ def shape(session: TargetSession, followed: Followed, types: TargetTypes) -> Ite
             "warn",
             f"{table.name}: the unique index on ({', '.join(index.columns)}) is not made: an index there holds "
             f"{KEY_BYTES} bytes, and these columns may be longer",
-            "nothing: the source sees to it",
+            "nothing, since the source keeps its values apart; to have it there, shorten the columns at the source",
         )
 
 

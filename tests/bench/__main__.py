@@ -184,4 +184,5 @@ if __name__ == "__main__":
         if given.only != "sqlite":
             pairs.postgres(given.rows, bench.say)
             for engine in ("mysql", "mariadb"):
+                pairs.postgres_into_mysql(engine, given.rows, bench.say)
                 pairs.binlog(engine, given.rows, Path(scratch), bench.say)

@@ -20,6 +20,7 @@ from replicator.pipeline.stop import Stop
 from replicator.pipeline.sync import Sync
 from tests.bench.workload import PER_TRANSACTION, TABLE, fill
 from tests.support.databases import PostgresDatabase
+from tests.support.mysql_database import MysqlDatabase
 from tests.support.servers import private_mysql, private_postgres
 from tests.support.servers.server import Server
 
@@ -96,8 +97,14 @@ class Mysql:
 
 @contextmanager
 def targets(directory: Path) -> Iterator[dict[str, str]]:
-    with private_postgres(18) as server, PostgresDatabase(server.server) as database:
-        yield {"SQLite": f"sqlite:///{directory}/pairs.db", "PostgreSQL": database.url}
+    with ExitStack() as stack:
+        database = stack.enter_context(PostgresDatabase(stack.enter_context(private_postgres(18)).server))
+        found = {"SQLite": f"sqlite:///{directory}/pairs.db", "PostgreSQL": database.url}
+        for name in ("mysql", "mariadb"):
+            # LOAD DATA LOCAL, which MySQL has off by default
+            server = stack.enter_context(private_mysql(name, {"local-infile": "ON"})).server
+            found[name] = stack.enter_context(MysqlDatabase(server)).url
+        yield found
 
 
 def binlog(engine: str, rows: int, directory: Path, say: Say) -> None:
@@ -129,3 +136,15 @@ def postgres(rows: int, say: Say) -> None:
         say("postgres copy: sync into PostgreSQL", synced(source.url, target.url, "bench"))
         fill(source, rows, rows + 1)
         say("postgres stream: sync into PostgreSQL", synced(source.url, target.url, "bench"))
+
+
+def postgres_into_mysql(engine: str, rows: int, say: Say) -> None:
+    with ExitStack() as stack:
+        source = stack.enter_context(PostgresDatabase(stack.enter_context(private_postgres(18)).server))
+        server = stack.enter_context(private_mysql(engine, {"local-infile": "ON"})).server
+        target = stack.enter_context(MysqlDatabase(server))
+        source.execute(TABLE)
+        fill(source, rows)
+        say(f"postgres copy: sync into {engine}", synced(source.url, target.url, "bench"))
+        fill(source, rows, rows + 1)
+        say(f"postgres stream: sync into {engine}", synced(source.url, target.url, "bench"))

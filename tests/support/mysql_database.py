@@ -26,6 +26,8 @@ class MysqlDatabase:
         self._connections: list[Any] = []
         self._shared: Any = None
         self._users: list[str] = []
+        self.roles: list[str] = []
+        """Made by a test, and dropped with it."""
 
     def __enter__(self) -> Self:
         with self._administrator().cursor() as cursor:
@@ -43,6 +45,8 @@ class MysqlDatabase:
             cursor.execute("SET SESSION lock_wait_timeout = 20")
             for user in self._users:
                 cursor.execute(f"DROP USER '{user}'@'%'")
+            for role in self.roles:
+                cursor.execute(f"DROP ROLE {role}")
             cursor.execute(f"DROP DATABASE `{self.name}`")
         administrator.close()
 

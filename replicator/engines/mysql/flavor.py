@@ -82,6 +82,8 @@ class Flavor:
     """The sessions that another one waits for, by its number. Not everybody may ask."""
     row_word: str
     """What stands before each row of VALUES, where that is a table."""
+    hides_triggers: bool
+    """Are triggers shown to those alone who may make them?"""
 
 
 MYSQL = Flavor(
@@ -127,6 +129,7 @@ MYSQL = Flavor(
     "FROM performance_schema.data_lock_waits w JOIN performance_schema.threads b ON b.THREAD_ID = w.BLOCKING_THREAD_ID "
     "JOIN performance_schema.threads r ON r.THREAD_ID = w.REQUESTING_THREAD_ID WHERE r.PROCESSLIST_ID = %s",
     row_word="ROW",
+    hides_triggers=True,
 )
 MARIADB = Flavor(
     name="MariaDB",
@@ -171,6 +174,7 @@ MARIADB = Flavor(
     "JOIN information_schema.INNODB_TRX r ON r.trx_id = w.requesting_trx_id "
     "JOIN information_schema.PROCESSLIST p ON p.ID = b.trx_mysql_thread_id WHERE r.trx_mysql_thread_id = %s",
     row_word="",
+    hides_triggers=False,
 )
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 

@@ -58,8 +58,7 @@ def _settings(session: TargetSession) -> Iterator[Finding]:
 def _rights(session: TargetSession) -> Iterator[Finding]:
     """A table is made, written and dropped: where it is refused, this says by what."""
     name = quote(f"{TRIAL}_{session.driver.thread_id()}")
-    account = str(session.execute("SELECT CURRENT_USER()").fetchone()[0])
-    user, _, host = account.rpartition("@")
+    account = session.account
     database = quote(session.database)
     statements = (
         f"CREATE TABLE {name} (a int PRIMARY KEY, b int) ENGINE = InnoDB",
@@ -82,7 +81,7 @@ def _rights(session: TargetSession) -> Iterator[Finding]:
         yield Finding(
             "refuse",
             f"tables cannot be made and written in the target's database: {' '.join(statement.split()[:2])} is denied",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER ON {database}.* TO '{user}'@'{host}'",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER ON {database}.* TO {account}",
         )
     finally:
         if made:
@@ -94,5 +93,5 @@ def _rights(session: TargetSession) -> Iterator[Finding]:
                 yield Finding(
                     "refuse",
                     f"the table {name}, made to try the rights, cannot be dropped",
-                    f"GRANT DROP ON {database}.* TO '{user}'@'{host}'; DROP TABLE {name}",
+                    f"GRANT DROP ON {database}.* TO {account}; DROP TABLE {name}",
                 )

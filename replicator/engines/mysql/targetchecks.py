@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pymysql
 
 from replicator.engine import Finding
+from replicator.engines.mysql import versions
 from replicator.engines.mysql.names import quote
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.targetfailures import READ_ONLY, number
@@ -17,20 +18,8 @@ _DENIED = {1044, 1142, 1227}
 
 def findings(session: TargetSession) -> list[Finding]:
     with session.translated():
-        found = [*_version(session), *_settings(session)]
+        found = [*versions.findings("target", session.flavor, session.version), *_settings(session)]
         return found if any(each.level == "refuse" for each in found) else [*found, *_rights(session)]
-
-
-def _version(session: TargetSession) -> Iterator[Finding]:
-    flavor, version = session.flavor, session.version
-    shown = f"{flavor.name} {version[0]}.{version[1]}"
-    if version < flavor.oldest:
-        oldest = ".".join(map(str, flavor.oldest))
-        yield Finding("refuse", f"the target is {shown}; {flavor.name} {oldest} or newer is needed", "upgrade it")
-    elif version[0] not in flavor.known:
-        yield Finding("untested", f"unknown version: the target is {shown}")
-    elif version not in flavor.tested:
-        yield Finding("warn", f"untested version: the target is {shown}")
 
 
 def _settings(session: TargetSession) -> Iterator[Finding]:

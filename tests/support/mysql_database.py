@@ -83,6 +83,11 @@ class MysqlDatabase:
         self._users.append(name)
         return self.server.url(self.name, user=name, password=password)
 
+    def disconnect(self) -> None:
+        """Forget the session, whose server may have ended meanwhile."""
+        if self._shared is not None and self._shared.open:
+            self._shared.close()
+
     def _session(self) -> Any:
         if self._shared is None or not self._shared.open:
             self._shared = self.connect()

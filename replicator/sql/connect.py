@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from replicator.errors import ReplicatorError
 
@@ -39,7 +39,9 @@ class Session:
         except ReplicatorError:
             raise
         except Exception as error:
-            cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+            cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
+            if isinstance(cause, ReplicatorError):  # of a connection that was made anew
+                raise cause from error
             ours = self._translate(cause)
             if ours is None:
                 raise

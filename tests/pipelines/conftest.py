@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import PostgresDatabase
+from tests.support.into_mysql import PostgresIntoMysql
 from tests.support.mysql_database import MysqlDatabase
 from tests.support.mysql_pair import MysqlPair, MysqlToMysql
 from tests.support.pair import Pair
@@ -36,6 +37,17 @@ def pg_pair(postgres18: Server) -> Iterator[PostgresPair]:
     """PostgreSQL to PostgreSQL, two databases of one server."""
     one, two = PostgresDatabase(postgres18), PostgresDatabase(postgres18)
     with one as database, two as copy, PostgresPair(database, copy) as made:
+        yield made
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def into(request: pytest.FixtureRequest, postgres18: Server) -> Iterator[PostgresIntoMysql]:
+    """PostgreSQL to MySQL and to MariaDB."""
+    with (
+        PostgresDatabase(postgres18) as database,
+        MysqlDatabase(request.getfixturevalue(request.param)) as copy,
+        PostgresIntoMysql(database, copy) as made,
+    ):
         yield made
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pymysql
 
+from tests.support.databases import PostgresDatabase
 from tests.support.mysql_database import MysqlDatabase
+from tests.support.oracle import mysql_copy
 from tests.support.pair import Pair
 
 # The least rights of the documented user of a target. {database} is the test's database.
 TARGET_GRANTS = ("SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER ON {database}.*",)
+SEES_TRIGGERS = "TRIGGER ON {database}.*"
+"""For tables that exist: MySQL shows triggers to nobody else."""
 NO_TABLE = 1146
 
 
@@ -22,7 +28,7 @@ class IntoMysql(Pair):
 
     def land(self, into: MysqlDatabase) -> None:
         self.into = into
-        self._target = into.user(TARGET_GRANTS)
+        self._target = into.user((*TARGET_GRANTS, SEES_TRIGGERS))
 
     @property
     def target(self) -> str:
@@ -48,3 +54,15 @@ class IntoMysql(Pair):
 
     def assert_nothing_made(self) -> None:
         assert self.into.query("SHOW TABLES") == [], "tables were made"
+
+
+class PostgresIntoMysql(IntoMysql, Pair):
+    """A PostgreSQL database and its MySQL or MariaDB copy."""
+
+    def __init__(self, database: PostgresDatabase, copy: MysqlDatabase, url: str | None = None) -> None:
+        Pair.__init__(self, database, Path(), url)
+        self.land(copy)
+
+    def assert_equal(self, tables: Mapping[str, str] | Sequence[str] | None = None) -> None:
+        found = mysql_copy.differences(self.database.url, self.into.connect(), tables)
+        assert not found, "source and target differ\n" + "\n".join(found)

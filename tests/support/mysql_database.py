@@ -28,6 +28,8 @@ class MysqlDatabase:
         self._connections: list[Any] = []
         self._shared: Any = None
         self._users: list[str] = []
+        self.roles: list[str] = []
+        """Made by a test, and dropped with it."""
 
     def __enter__(self) -> Self:
         with self._administrator().cursor() as cursor:
@@ -45,6 +47,8 @@ class MysqlDatabase:
             cursor.execute("SET SESSION lock_wait_timeout = 20")
             for user in self._users:
                 cursor.execute(f"DROP USER '{user}'@'%'")
+            for role in self.roles:
+                cursor.execute(f"DROP ROLE {role}")
             cursor.execute(f"DROP DATABASE `{self.name}`")
         administrator.close()
 
@@ -86,6 +90,11 @@ class MysqlDatabase:
                 cursor.execute(f"GRANT {grant.replace('{database}', f'`{self.name}`')} TO '{name}'@'%'")
         self._users.append(name)
         return self.server.url(self.name, user=name, password=password)
+
+    def disconnect(self) -> None:
+        """Forget the session, whose server may have ended meanwhile."""
+        if self._shared is not None and self._shared.open:
+            self._shared.close()
 
     def _session(self) -> Any:
         if self._shared is None or not self._shared.open:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg2
+import pymysql
 
 
 class Sampler(threading.Thread):
@@ -155,3 +156,22 @@ class SlotSampler(Sampler):
         assert self.samples >= at_least, f"only {self.samples} samples of a slot with a mark"
         shown = [f"{slot}: confirmed {at:X}, mark {mark:X}" for slot, at, mark in self.violations[:5]]
         assert not self.violations, f"{len(self.violations)} times a slot was ahead of its mark: {shown}"
+
+
+class MysqlBankSampler(BankSampler):
+    """The same in a MySQL or MariaDB target, by connections that `connect` opens."""
+
+    def __init__(self, connect: Callable[[], Any], accounts: int, total: int, pause: float = 0.002) -> None:
+        super().__init__("", accounts, total, pause=pause)
+        self._connect = connect
+
+    def watch(self) -> None:
+        try:
+            with self._connect() as connection, connection.cursor() as cursor:
+                while not self.stopping.is_set():
+                    cursor.execute("SELECT count(*), sum(balance) FROM bank")
+                    ((count, total),) = cursor.fetchall()
+                    self._judge(count, total)
+                    self.pause()
+        except (pymysql.err.OperationalError, pymysql.err.ProgrammingError):
+            return  # no table yet, or no server

@@ -11,6 +11,7 @@ from pymysql.cursors import DictCursor
 
 from replicator import remedies
 from replicator.engine import Endpoint, Finding, Objects
+from replicator.engines.mysql import versions
 from replicator.engines.mysql.connect import query, user
 from replicator.engines.mysql.failures import ANEW, translate
 from replicator.engines.mysql.names import quote_all, quote_table
@@ -47,7 +48,7 @@ _CASCADE = re.compile(
 
 def findings(server: Server, followed: Sequence[Followed], objects: Objects) -> list[Finding]:
     tables = [each.table for each in followed]
-    found = [*_version(server), *_objects(objects), *_log(server)]
+    found = [*versions.findings("source", server.flavor, server.version), *_objects(objects), *_log(server)]
     if all(finding.remedy != LOG_OFF for finding in found):
         found += _rights(server)
     if any(finding.level == "refuse" for finding in found):
@@ -62,22 +63,11 @@ def findings(server: Server, followed: Sequence[Followed], objects: Objects) -> 
 
 def copy_findings(server: Server, tables: Sequence[Table]) -> list[Finding]:
     """What a copy without a log needs."""
-    return [*_version(server), *_readable(server, tables), *_engines(server, tables)]
-
-
-def _version(server: Server) -> Iterator[Finding]:
-    flavor, version = server.flavor, server.version
-    if version < flavor.oldest:
-        oldest = ".".join(map(str, flavor.oldest))
-        yield Finding(
-            "refuse",
-            f"the source is {server.shown_version}; its log says too little before {flavor.name} {oldest}",
-            "upgrade it",
-        )
-    elif version[0] not in flavor.known:
-        yield Finding("untested", f"unknown version: the source is {server.shown_version}")
-    elif version not in flavor.tested:
-        yield Finding("warn", f"untested version: the source is {server.shown_version}")
+    return [
+        *versions.findings("source", server.flavor, server.version),
+        *_readable(server, tables),
+        *_engines(server, tables),
+    ]
 
 
 def _objects(objects: Objects) -> Iterator[Finding]:

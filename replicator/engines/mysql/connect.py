@@ -36,6 +36,8 @@ SESSION = (
 between two chunks. MariaDB before 11.1 calls the isolation level `tx_isolation`."""
 SESSION_BEFORE_11_1 = SESSION.replace("transaction_isolation", "tx_isolation")
 UNKNOWN_VARIABLE = 1193
+ASKED = "the server asked for a file that was not offered to it; nothing was sent"
+DISHONEST = "find out what this server is: no honest one asks"
 CONNECT_S = 10
 KEEPALIVE = {
     socket.TCP_KEEPIDLE: 10,
@@ -65,6 +67,14 @@ class Connection(pymysql.connections.Connection):  # type: ignore[misc]
     @server_public_key.setter
     def server_public_key(self, key: bytes | None) -> None:
         self._configured = key or self._configured
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        """A connection that never offers a file is asked for none by an honest server (S14)."""
+        try:
+            return super()._read_query_result(unbuffered)
+        except RuntimeError as error:  # the driver raises it for that request alone
+            self._force_close()
+            raise Refused(ASKED, remedy=DISHONEST) from error
 
 
 def endpoint(url: str, password: str | None) -> Endpoint:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from replicator import remedies
 from replicator.engine import Finding
-from replicator.engines.mysql import ownforms
+from replicator.engines.mysql import ownforms, triggers
 from replicator.engines.mysql.names import quote, quote_all
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.targettypes import TargetTypes
-from replicator.engines.mysql.types import canonical, declared
+from replicator.engines.mysql.types import canonical, declared, native_charset, native_type
 from replicator.errors import ReplicatorError
-from replicator.model.datatypes import Bytes, DataType, Enum, Text
+from replicator.model.datatypes import Bytes, DataType, Enum, Float, LabelSet, Text, Uuid
 from replicator.model.schema import Column
 from replicator.model.stream import Followed
 from replicator.sql import digest
@@ -31,9 +31,8 @@ _KEYS = """
 SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS
 WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX
 """
-_TRIGGERS = """
-SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = %s
-"""
+_CHANGING = frozenset(("char", "binary", "year"))
+"""Types that cut spaces, add zeros and make 2005 of 5."""
 Problem = tuple[str, str]
 
 
@@ -51,8 +50,15 @@ class There:
 
     @property
     def exact(self) -> bool:
-        """Are only texts of the same bytes equal to it?"""
-        return self.collation is None or self.collation == "binary" or self.collation.endswith("_bin")
+        """Are only texts of the same bytes equal to it? To most that end in `_bin`, spaces at the end are nothing."""
+        return self.collation in (None, "binary", "utf8mb4_0900_bin") or self._ends_with("_nopad_bin")
+
+    @property
+    def exact_but_for_spaces(self) -> bool:
+        return self.exact or self._ends_with("_bin")
+
+    def _ends_with(self, what: str) -> bool:
+        return self.collation is not None and self.collation.endswith(what)
 
 
 def findings(session: TargetSession, types: TargetTypes, followed: Followed, *, ours: bool) -> Iterator[Finding]:
@@ -61,7 +67,7 @@ def findings(session: TargetSession, types: TargetTypes, followed: Followed, *, 
     rows = session.execute(_TABLE, (own,)).fetchall()
     if not rows:
         return
-    problems = [*_usable(session, followed, *rows[0])]
+    problems = [*_usable(session, followed, *rows[0], ours=ours)]
     if not problems and not ours:
         columns = [_there(*row) for row in session.execute(_COLUMNS, (own,)).fetchall()]
         problems = [*_held(types, followed, columns), *_beside(followed, columns)]
@@ -84,7 +90,9 @@ def _there(
     return There(name, kind, charset, collation, nullable == "YES", filled, generated)
 
 
-def _usable(session: TargetSession, followed: Followed, kind: str, engine: str | None) -> Iterator[Problem]:
+def _usable(
+    session: TargetSession, followed: Followed, kind: str, engine: str | None, *, ours: bool
+) -> Iterator[Problem]:
     name = quote(followed.target.name)
     if kind != "BASE TABLE":
         other = f"drop it, or --map {remedies.shell(f'{followed.table.name}=other_name')}"
@@ -92,13 +100,7 @@ def _usable(session: TargetSession, followed: Followed, kind: str, engine: str |
         return
     if engine != "InnoDB":
         yield f"it is stored by {engine}, which has no transactions", f"ALTER TABLE {name} ENGINE = InnoDB"
-    triggers = [row[0] for row in session.execute(_TRIGGERS, (followed.target.name,)).fetchall()]
-    if triggers and not followed.options.allow_triggers:
-        section = remedies.section("table_options", followed.table.name)
-        yield (
-            f"its triggers would fire, and no session can switch them off: {', '.join(triggers)}",
-            f"drop them; or, if they do no harm, allow_triggers = true under {section}",
-        )
+    yield from triggers.problems(session, followed, ours=ours)
 
 
 def _held(types: TargetTypes, followed: Followed, columns: list[There]) -> Iterator[Problem]:
@@ -123,8 +125,15 @@ def _fits(types: TargetTypes, followed: Followed, column: Column, there: There) 
         form = types.form(followed, column)
     except ReplicatorError:
         return  # said already
+    asis = {form.type.partition(" CHARACTER SET")[0]}
+    if ownforms.own(column) and not followed.chosen(column.name):
+        asis.add(native_type(column.native))
     kind = canonical(there.type)
-    if kind is None or not _takes(kind, form.kind, there, column):
+    if kind is None or not _characters(kind, there, column):
+        taken = False
+    else:
+        taken = there.type in asis or _takes(kind, form.kind, there)
+    if not taken:
         yield (
             f"column {column.name} is {there.type}{f' ({there.charset})' if there.charset else ''}, which cannot hold "
             f"every value of {form.type} as it is",
@@ -132,16 +141,29 @@ def _fits(types: TargetTypes, followed: Followed, column: Column, there: There) 
         )
 
 
-def _takes(kind: DataType, here: DataType, there: There, column: Column) -> bool:
-    if isinstance(kind, Text | Enum) and there.charset != "utf8mb4":
-        own = column.native.rpartition("|")[2] if ownforms.own(column) else "utf8mb4"
-        narrow = there.charset not in (own, {"utf8": "utf8mb3"}.get(own, own)) and there.charset != "ascii"
-        if narrow or (there.charset == "ascii" and here != Text(36)):
-            return False
+def _characters(kind: DataType, there: There, column: Column) -> bool:
+    """Does its character set have all that may come?"""
+    if not isinstance(kind, Text | Enum | LabelSet) or there.charset == "utf8mb4":
+        return True
+    if there.charset == "ascii":
+        return isinstance(column.type, Uuid) or _charset(column) == "ascii"
+    return there.charset is not None and there.charset == _charset(column)
+
+
+def _charset(column: Column) -> str | None:
+    charset = native_charset(column.native) if ownforms.own(column) else None
+    return {"utf8": "utf8mb3"}.get(charset or "", charset)
+
+
+def _takes(kind: DataType, here: DataType, there: There) -> bool:
+    """Is it wide enough, and changes nothing? Which a column of the very type need not be asked."""
+    found = declared(there.type)
+    if found.word in _CHANGING or (isinstance(kind, Float) and found.inside):
+        return False
     if isinstance(kind, Text) and isinstance(here, Text) and kind.length is None:
         return _blob_bytes(there.type) >= 4 * (here.length or 1 << 30)
     if isinstance(kind, Bytes) and isinstance(here, Bytes):
-        return declared(there.type).word == "longblob" or there.type == column.native.rpartition("|")[0]
+        return found.word == "longblob"
     return holds(kind, here)
 
 
@@ -173,11 +195,13 @@ def _found_by(session: TargetSession, followed: Followed, columns: list[There]) 
             f"({quote_all(table.key)})",
         )
     unique = {name for of in parts.values() for name, _ in of}
-    sources = {column.name: column.collation for column in table.columns}
+    sources = {column.name: column for column in table.columns}
     for there in columns:
-        if there.name in sources and there.name in {*table.key, *unique} and not there.exact:
-            if there.collation == sources[there.name]:
+        if (source := sources.get(there.name)) and there.name in {*table.key, *unique} and not there.exact:
+            if there.collation == source.collation:
                 continue  # what is equal here was equal at the source
+            if there.exact_but_for_spaces and not isinstance(source.type, Text):
+                continue
             yield (
                 f"column {there.name} has the collation {there.collation}, and is in a key or unique index: texts that "
                 "differ would be taken for the same",

@@ -18,14 +18,21 @@ _LATER = {
     1053,  # shutting down
     1077,
     1079,
+    1158,
     1159,
+    1160,
     1161,
     1203,  # too many connections of this user
     1205,  # lock wait timeout
+    1206,  # too many locks
     1213,  # deadlock
+    1226,  # more than the user's account may have at a time
     1317,  # interrupted
+    1637,  # too many transactions
     1927,  # MariaDB: killed
-    3024,
+    1969,  # MariaDB: a statement took too long
+    3024,  # a query took too long
+    3168,
     3169,
     4031,  # idle for too long
     4052,  # MariaDB: another replica has come with our server_id

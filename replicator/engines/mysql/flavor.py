@@ -91,6 +91,8 @@ class Flavor:
     defaults_as_sql: bool
     """Does the information schema show a column's default as an expression, a text in quotes and an instant in the
     session's time zone? Else as the bare text that its maker wrote, by the time zone of his session."""
+    hides_triggers: bool
+    """Are triggers shown to those alone who may make them?"""
 
 
 MYSQL = Flavor(
@@ -140,6 +142,7 @@ MYSQL = Flavor(
     "JOIN performance_schema.threads r ON r.THREAD_ID = w.REQUESTING_THREAD_ID WHERE r.PROCESSLIST_ID = %s",
     row_word="ROW",
     defaults_as_sql=False,
+    hides_triggers=True,
 )
 MARIADB = Flavor(
     name="MariaDB",
@@ -188,6 +191,7 @@ MARIADB = Flavor(
     "JOIN information_schema.PROCESSLIST p ON p.ID = b.trx_mysql_thread_id WHERE r.trx_mysql_thread_id = %s",
     row_word="",
     defaults_as_sql=True,
+    hides_triggers=False,
 )
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 

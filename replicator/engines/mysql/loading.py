@@ -14,7 +14,7 @@ from typing import Any
 
 from pymysql.connections import MySQLResult
 
-from replicator.engines.mysql.connect import Connection
+from replicator.engines.mysql.connect import ASKED, DISHONEST, Connection
 from replicator.errors import Refused
 
 PACKET = 1 << 20
@@ -52,10 +52,7 @@ class _Result(MySQLResult):  # type: ignore[misc]
         offered, connection._offered = connection._offered, None
         if offered is None or asked != offered[0]:
             connection._force_close()
-            raise Refused(
-                "the target's server asked for a file that was not offered to it; nothing was sent",
-                remedy="find out what this server is: no honest one asks",
-            )
+            raise Refused(ASKED, remedy=DISHONEST)
         data = memoryview(offered[1])
         for at in range(0, len(data), PACKET):
             connection.write_packet(bytes(data[at : at + PACKET]))

@@ -16,6 +16,7 @@ from replicator.engines.mysql.flavor import Flavor, Version
 from replicator.engines.mysql.loading import LoadingConnection
 from replicator.engines.mysql.targetfailures import translate
 from replicator.sql.connect import Session
+from replicator.sql.statements import text_literal
 
 LOCK_PATIENCE_S = 90
 """How long a transaction waits for a lock of somebody else. A claim then gives up, anything else tries again."""
@@ -121,6 +122,13 @@ class TargetSession(Session):
     def database(self) -> str:
         ((name,),) = self.execute("SELECT DATABASE()").fetchall()
         return str(name)
+
+    @property
+    def account(self) -> str:
+        """The user, as GRANT wants it."""
+        ((account,),) = self.execute("SELECT CURRENT_USER()").fetchall()
+        user, _, host = str(account).rpartition("@")
+        return f"{text_literal(user)}@{text_literal(host)}"
 
     def setting(self, name: str) -> Any:
         """A global variable of the server; None where it has none of that name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from replicator.model.values import Value
 from replicator.sql.plan import Plan
 
 _COLUMNS = """
-SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS
-WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s
+SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_SET_NAME, COLLATION_NAME, NUMERIC_PRECISION, NUMERIC_SCALE, EXTRA
+FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s
 """
 _BYTES = frozenset(("tinyblob", "blob", "mediumblob", "longblob", "binary", "varbinary"))
 _OPAQUE = frozenset((*SPATIAL, "vector"))
@@ -34,12 +34,15 @@ class Read:
 
 @dataclass(frozen=True)
 class TargetColumn:
-    """`charset`, `collation`: of a text. `exact`: the server's collation that no two texts are equal to."""
+    """`charset`, `collation`: of a text. `digits`: of a decimal, in all and of its fraction. `moves`: an update
+    that does not name it gives it the present time. `exact`: the server's collation that no two texts are equal to."""
 
     name: str
     type: str
     charset: str | None
     collation: str | None
+    digits: tuple[int, int] | None
+    moves: bool
     exact: str
 
     def equal(self, given: str, table: str = "") -> str:
@@ -53,6 +56,8 @@ class TargetColumn:
             return f"{given} COLLATE {self.collation}"
         if self.type in _CASTS:
             return f"CAST({given} AS {_CASTS[self.type]})"
+        if self.digits is not None:  # as doubles, which decimals and texts are compared as, two keys may be the same
+            return f"CAST({given} AS DECIMAL({self.digits[0]}, {self.digits[1]}))"
         return given
 
     def same(self, value: Value) -> str:
@@ -102,16 +107,26 @@ class Shape:
         self.key = [columns[name] for name in plan.matched]
         self.insert = f"INSERT INTO {self.table} ({quote_all(plan.stored)}) VALUES "
         self.joined = " AND ".join(column.equal(f"s.k{n}", "t.") for n, column in enumerate(self.key))
+        self.moving = [(at, name) for at, name in enumerate(plan.stored) if columns[name].moves]
         other = next((name for name in plan.stored if name not in plan.table.key), plan.stored[0])
-        self.nothing = f"{quote(other)} = {quote(other)}"
-        """An assignment that changes nothing, for an update that has none: the row must be there all the same."""
+        self._nothing = other
+
+    def assigned(self, columns: Sequence[int], values: Sequence[str], table: str = "") -> str:
+        """The assignments of an update. A column that would move by itself is held; where nothing is assigned, one that
+        changes nothing stands for it: the row must be there all the same."""
+        names = [self.columns[at].name for at in columns]
+        sets = [f"{table}{quote(name)} = {value}" for name, value in zip(names, values, strict=True)]
+        held = [name for at, name in self.moving if at not in columns]
+        if not sets and not held:
+            held = [self._nothing]
+        return ", ".join(sets + [f"{table}{quote(name)} = {table}{quote(name)}" for name in held])
 
     @classmethod
     def of(cls, session: TargetSession, plan: Plan) -> Shape:
         """Raises CannotApply where a column is gone: what was checked at the start may have changed since."""
         found = session.execute(_COLUMNS, (plan.target.name,)).fetchall()
         exact = session.flavor.exact_collation
-        columns = {name: TargetColumn(name, kind.lower(), cs, c, exact) for name, kind, cs, c in found}
+        columns = {row[0]: _column(exact, *row) for row in found}
         for name in plan.stored:
             if name not in columns:
                 raise CannotApply(
@@ -119,3 +134,18 @@ class Shape:
                     remedy="make it as it was; or copy the table anew",
                 )
         return cls(plan, columns)
+
+
+def _column(
+    exact: str,
+    name: str,
+    kind: str,
+    charset: str | None,
+    collation: str | None,
+    precision: int | None,
+    scale: int | None,
+    extra: str,
+) -> TargetColumn:
+    kind = kind.lower()
+    digits = (int(precision), int(scale or 0)) if kind == "decimal" and precision is not None else None
+    return TargetColumn(name, kind, charset, collation, digits, "on update" in extra.lower(), exact)

@@ -129,7 +129,7 @@ def form(kind: DataType, policies: Mapping[str, str], there: Dialect, most: int 
         return characters(None, there, most, encoders.canonical_text)
     match kind:
         case Boolean():
-            return Form("tinyint(1)", Integer(8), shared.boolean)
+            return Form("tinyint(1)", Integer(8), shared.boolean, width=1)
         case Integer():
             return _integer(kind)
         case Decimal(precision=precision, scale=scale):
@@ -141,7 +141,7 @@ def form(kind: DataType, policies: Mapping[str, str], there: Dialect, most: int 
                 nan=policies.get("nan"),
                 negative_zero=policies.get("negative_zero"),
             )
-            return Form("float" if bits == 32 else "double", kind, encode)
+            return Form("float" if bits == 32 else "double", kind, encode, width=bits // 8)
         case Text(length=length):
             return characters(length, there, most)
         case Bytes():
@@ -232,7 +232,7 @@ def _bytes(most: int | None) -> Form:
 def _integer(kind: Integer) -> Form:
     least, greatest = (-(1 << kind.bits - 1), (1 << kind.bits - 1) - 1) if kind.signed else (0, (1 << kind.bits) - 1)
     word = _SIZES[kind.bits] + ("" if kind.signed else " unsigned")
-    return Form(word, kind, shared.whole(least, greatest))
+    return Form(word, kind, shared.whole(least, greatest), width=kind.bits // 8)
 
 
 def _decimal(kind: Decimal, precision: int | None, scale: int, there: Dialect, most: int | None) -> Form:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pymysql
 
 from replicator.engine import Finding
+from replicator.engines.mysql import versions
 from replicator.engines.mysql.names import quote
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.targetfailures import READ_ONLY, number
@@ -17,20 +18,8 @@ _DENIED = {1044, 1142, 1227}
 
 def findings(session: TargetSession) -> list[Finding]:
     with session.translated():
-        found = [*_version(session), *_settings(session)]
+        found = [*versions.findings("target", session.flavor, session.version), *_settings(session)]
         return found if any(each.level == "refuse" for each in found) else [*found, *_rights(session)]
-
-
-def _version(session: TargetSession) -> Iterator[Finding]:
-    flavor, version = session.flavor, session.version
-    shown = f"{flavor.name} {version[0]}.{version[1]}"
-    if version < flavor.oldest:
-        oldest = ".".join(map(str, flavor.oldest))
-        yield Finding("refuse", f"the target is {shown}; {flavor.name} {oldest} or newer is needed", "upgrade it")
-    elif version[0] not in flavor.known:
-        yield Finding("untested", f"unknown version: the target is {shown}")
-    elif version not in flavor.tested:
-        yield Finding("warn", f"untested version: the target is {shown}")
 
 
 def _settings(session: TargetSession) -> Iterator[Finding]:
@@ -58,8 +47,7 @@ def _settings(session: TargetSession) -> Iterator[Finding]:
 def _rights(session: TargetSession) -> Iterator[Finding]:
     """A table is made, written and dropped: where it is refused, this says by what."""
     name = quote(f"{TRIAL}_{session.driver.thread_id()}")
-    account = str(session.execute("SELECT CURRENT_USER()").fetchone()[0])
-    user, _, host = account.rpartition("@")
+    account = session.account
     database = quote(session.database)
     statements = (
         f"CREATE TABLE {name} (a int PRIMARY KEY, b int) ENGINE = InnoDB",
@@ -82,7 +70,7 @@ def _rights(session: TargetSession) -> Iterator[Finding]:
         yield Finding(
             "refuse",
             f"tables cannot be made and written in the target's database: {' '.join(statement.split()[:2])} is denied",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER ON {database}.* TO '{user}'@'{host}'",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER ON {database}.* TO {account}",
         )
     finally:
         if made:
@@ -94,5 +82,5 @@ def _rights(session: TargetSession) -> Iterator[Finding]:
                 yield Finding(
                     "refuse",
                     f"the table {name}, made to try the rights, cannot be dropped",
-                    f"GRANT DROP ON {database}.* TO '{user}'@'{host}'; DROP TABLE {name}",
+                    f"GRANT DROP ON {database}.* TO {account}; DROP TABLE {name}",
                 )

@@ -66,10 +66,10 @@ class MysqlWrites:
     ) -> int:
         shape = self._shape(plan)
         if len(keys) == 1:
-            sets = ", ".join(f"{quote(plan.stored[i])} = {literal(rows[0][i])}" for i in assigned) or shape.nothing
+            sets = shape.assigned(assigned, [literal(rows[0][i]) for i in assigned])
             return self._run(f"UPDATE {shape.table} SET {sets} WHERE {self._found(plan, shape, keys[0])} LIMIT 1")
         names = [f"k{n}" for n in range(len(plan.matched))] + [f"v{n}" for n in range(len(assigned))]
-        sets = ", ".join(f"t.{quote(plan.stored[i])} = s.v{n}" for n, i in enumerate(assigned)) or f"t.{shape.nothing}"
+        sets = shape.assigned(assigned, [f"s.v{n}" for n in range(len(assigned))], "t.")
         values = [(*key, *(row[i] for i in assigned)) for key, row in zip(keys, rows, strict=True)]
         before = f"UPDATE ({self._given(names)}"
         after = f") AS s STRAIGHT_JOIN {shape.table} AS t ON {shape.joined} SET {sets}"

@@ -56,8 +56,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.path.is_relative_to(UNIT) and SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             raise pytest.UsageError(f"{item.nodeid}: a unit test must not start a server")
         group = int(hashlib.sha256(item.nodeid.encode()).hexdigest(), 16) % 3
-        rotating = item.get_closest_marker("rotating")
-        turned_off = rotating and not everything and rotating.kwargs.get("group", group) != third
+        rotating = list(item.iter_markers("rotating"))
+        group = next((mark.kwargs["group"] for mark in rotating if "group" in mark.kwargs), group)
+        turned_off = rotating and not everything and group != third
         if turned_off or (item.get_closest_marker("soak") and not config.getoption("soak")):
             leave.append(item)
         else:

@@ -40,7 +40,12 @@ def pg_pair(postgres18: Server) -> Iterator[PostgresPair]:
         yield made
 
 
-@pytest.fixture(params=["mysql", "mariadb"])
+@pytest.fixture(
+    params=[
+        pytest.param("mysql", marks=pytest.mark.rotating(group=2)),
+        pytest.param("mariadb", marks=pytest.mark.rotating(group=0)),
+    ]
+)
 def into(request: pytest.FixtureRequest, postgres18: Server) -> Iterator[PostgresIntoMysql]:
     """PostgreSQL to MySQL and to MariaDB."""
     with (
@@ -87,16 +92,9 @@ ROTATION = {
 EVERY_PAIR = [pytest.param(pair, marks=pytest.mark.rotating(group=group)) for pair, group in ROTATION.items()]
 
 
-@pytest.fixture(params=[pair for pair in ROTATION if pair.endswith(("sqlite", "postgres18"))])
-def mysql_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlPair]:
-    """A fresh database on MySQL and on MariaDB, and a target of each other kind."""
-    with ExitStack() as stack:
-        yield _mysql_pair(request, stack, tmp_path)
-
-
 @pytest.fixture(params=EVERY_PAIR)
-def rotating_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlPair]:
-    """The same, these servers as targets too, each in one run of three."""
+def mysql_pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MysqlPair]:
+    """A fresh database on MySQL and on MariaDB, and a target of each kind, each pair in one run of three."""
     with ExitStack() as stack:
         yield _mysql_pair(request, stack, tmp_path)
 

@@ -113,7 +113,8 @@ def test_zero_dates_stop_where_they_do_not_fit(mysql_pair: MysqlPair) -> None:
     )
     if mysql_pair.copy is None:
         mysql_pair.once()
-        assert mysql_pair.rows("SELECT d, at FROM z ORDER BY id")[1] == ("2024-00-00", "0000-00-00 00:00:00Z")
+        if mysql_pair.target.startswith("sqlite"):
+            assert mysql_pair.rows("SELECT d, at FROM z ORDER BY id")[1] == ("2024-00-00", "0000-00-00 00:00:00Z")
         mysql_pair.assert_equal()
         return
     output = mysql_pair.once(code=5)

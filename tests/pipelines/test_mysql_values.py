@@ -13,8 +13,8 @@ from tests.support.mysql_types import any_row, rows, table, types
 UPDATED, INSERTED = 200, 100
 
 
-def test_copy_insert_and_update_give_the_same_bytes(rotating_pair: MysqlPair) -> None:
-    pair = rotating_pair
+def test_copy_insert_and_update_give_the_same_bytes(mysql_pair: MysqlPair) -> None:
+    pair = mysql_pair
     engine, source = pair.source.server.engine, pair.source
     every = rows(engine)
     source.execute("SET SESSION sql_mode = ''", table(engine, "every"))
@@ -91,19 +91,19 @@ def follow_random_changes(pair: MysqlPair, rng: random.Random, changes: int) -> 
         pair.assert_equal()
 
 
-def test_random_changes(rotating_pair: MysqlPair, rng: random.Random) -> None:
-    follow_random_changes(rotating_pair, rng, 1_000)
+def test_random_changes(mysql_pair: MysqlPair, rng: random.Random) -> None:
+    follow_random_changes(mysql_pair, rng, 1_000)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_twenty_thousand_random_changes(rotating_pair: MysqlPair, rng: random.Random) -> None:
-    follow_random_changes(rotating_pair, rng, 20_000)
+def test_twenty_thousand_random_changes(mysql_pair: MysqlPair, rng: random.Random) -> None:
+    follow_random_changes(mysql_pair, rng, 20_000)
 
 
-def test_many_rows_at_once_are_the_same_values(rotating_pair: MysqlPair) -> None:
+def test_many_rows_at_once_are_the_same_values(mysql_pair: MysqlPair) -> None:
     """By whatever way a target takes many rows."""
-    pair, source = rotating_pair, rotating_pair.source
+    pair, source = mysql_pair, mysql_pair.source
     engine = source.server.engine
     source.execute("SET SESSION sql_mode = ''", table(engine, "every"), "CREATE TABLE marker (id int PRIMARY KEY)")
     pair.once()

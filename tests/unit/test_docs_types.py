@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from replicator.engines.mysql import storage as into_mysql
 from replicator.engines.mysql import types as mysql
+from replicator.engines.mysql.flavor import MARIADB, MYSQL
 from replicator.engines.postgres import storage as postgres
 from replicator.engines.postgres.types import EXAMPLES as POSTGRES_TYPES
 from replicator.engines.sqlite import declared
@@ -66,6 +68,16 @@ def in_postgres(kind: d.DataType) -> str:
     return shown(postgres.form(kind, {}, BUILT_IN.__contains__, None).storage())
 
 
+SERVERS = (into_mysql.Dialect(MYSQL, MYSQL.tested[0]), into_mysql.Dialect(MARIADB, MARIADB.tested[0]))
+
+
+def in_mysql(kind: d.DataType) -> tuple[str, str, str]:
+    """At either server, and the policies."""
+    forms = [shown(into_mysql.form(kind, {}, server).storage()) for server in SERVERS]
+    words = into_mysql.policies_of(kind).items()
+    return forms[0], forms[1], ", ".join(f"`{name} = {word}`" for name, found in words for word in sorted(found))
+
+
 def policies(kind: d.DataType) -> str:
     found = postgres.policies_of(column(kind))
     return ", ".join(f"`{name} = {word}`" for name, words in found.items() for word in sorted(words))
@@ -102,6 +114,14 @@ TABLES: dict[str, Callable[[], str]] = {
             for text in mysql.EXAMPLES
             if (kind := mysql.canonical(text)) is not None
         ),
+    ),
+    "postgresql to mysql": lambda: table(
+        ("PostgreSQL", "MySQL 9.7", "MariaDB 10.11", "policies"),
+        ((name, *in_mysql(kind)) for name, kind in POSTGRES_TYPES.items()),
+    ),
+    "sqlite to mysql": lambda: table(
+        ("SQLite", "MySQL 9.7", "MariaDB 10.11", "policies"),
+        ((text or "(without a type)", *in_mysql(declared.canonical(text))) for text in declared.EXAMPLES),
     ),
     "every type": lambda: table(
         ("type", "SQLite", "PostgreSQL", "policies in PostgreSQL"),

@@ -79,6 +79,8 @@ class Flavor:
     own_types: Mapping[str, Version]
     """Types that not every server has, each with the version that brought it."""
     json_is_text: bool
+    signed_zero: bool
+    """Does it keep -0.0?"""
     isolation: str
     """The setting of the isolation level."""
     idle_limit: tuple[str, str | None]
@@ -135,6 +137,7 @@ MYSQL = Flavor(
     exact_collation="utf8mb4_0900_bin",
     own_types={"json": (8, 0), "vector": (9, 0), "geomcollection": (8, 0)},
     json_is_text=False,
+    signed_zero=True,
     isolation="transaction_isolation",
     idle_limit=("wait_timeout", "wait_timeout = 86400"),
     blockers="SELECT b.PROCESSLIST_ID, b.PROCESSLIST_USER, b.PROCESSLIST_HOST, b.PROCESSLIST_TIME "
@@ -183,6 +186,7 @@ MARIADB = Flavor(
     exact_collation="utf8mb4_nopad_bin",
     own_types={"inet4": (10, 10), "inet6": (10, 5), "uuid": (10, 7), "vector": (11, 7)},
     json_is_text=True,
+    signed_zero=False,
     isolation="tx_isolation",
     idle_limit=("idle_transaction_timeout", None),
     blockers="SELECT p.ID, p.USER, p.HOST, p.TIME FROM information_schema.INNODB_LOCK_WAITS w "

@@ -123,7 +123,7 @@ def _encode(column: Column, found: Declared, flavor: Flavor) -> Encode | None:
         case Bits():
             return encoders.bits_as_number
         case Float(bits=bits):
-            return encoders.real(bits, signed_zero=True, nan=None, negative_zero=None)
+            return encoders.real(bits, signed_zero=flavor.signed_zero, nan=None, negative_zero=None)
         case Date():
             return encoders.date(own=True)
         case Timestamp(zoned=zoned, precision=p):

@@ -137,7 +137,7 @@ def form(kind: DataType, policies: Mapping[str, str], there: Dialect, most: int 
         case Float(bits=bits):
             encode = encoders.real(
                 bits,
-                signed_zero=not there.flavor.json_is_text,
+                signed_zero=there.flavor.signed_zero,
                 nan=policies.get("nan"),
                 negative_zero=policies.get("negative_zero"),
             )

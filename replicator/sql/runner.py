@@ -53,6 +53,12 @@ class SessionLock:
             holder = self._holder()
             waited = time.monotonic() - began
             if holder is None:
+                if waited >= self._patience_s:
+                    raise Fenced(
+                        f"the lock of stream {self._stream!r} cannot be taken, and nobody has it",
+                        remedy="look whether this role may take locks at the target",
+                    )
+                time.sleep(0.05)
                 continue
             if waited >= (self._patience_s if holder.frozen else GRACE_S):
                 raise Fenced(

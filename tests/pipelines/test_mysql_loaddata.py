@@ -43,3 +43,13 @@ def test_s076_a_doubled_key_among_many_rows_stops(loading: PostgresIntoMysql) ->
     pair.into.execute("DELETE FROM t")
     pair.once()
     pair.assert_equal()
+
+
+def test_a_row_larger_than_a_packet_stops_by_its_key(loading: PostgresIntoMysql) -> None:
+    pair = loading
+    pair.database.execute("CREATE TABLE t (id int PRIMARY KEY, v bytea); INSERT INTO t VALUES (1, 'x')")
+    pair.once()
+    ((most,),) = pair.into.query("SELECT @@global.max_allowed_packet")
+    pair.database.execute(f"INSERT INTO t SELECT 7, convert_to(repeat('x', {most // 2}), 'UTF8')")
+    output = pair.once(code=5)
+    assert "public.t (key id=7)" in output and "max_allowed_packet" in output

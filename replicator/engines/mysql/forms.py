@@ -46,7 +46,7 @@ _GEOMETRIES = (
     "geometrycollection",
 )
 _SIXTEEN = {"inet4": 4, "inet6": 16, "uuid": 16}
-_LONGEST = {
+LONGEST = {
     **dict.fromkeys(("big5", "sjis", "euckr", "gb2312", "gbk", "ucs2", "cp932"), 2),
     **dict.fromkeys(("ujis", "utf8mb3", "eucjpms"), 3),
     **dict.fromkeys(("utf8mb4", "utf16", "utf16le", "utf32", "gb18030"), 4),
@@ -116,7 +116,7 @@ def wire_form(native: str) -> Form:
 
 def _characters(name: str, length: int, charset: str) -> Form | None:
     if name in ("char", "varchar"):
-        return Code.STRING if name == "char" else Code.VARCHAR, length * _LONGEST.get(charset, 1), charset
+        return Code.STRING if name == "char" else Code.VARCHAR, length * LONGEST.get(charset, 1), charset
     if name in ("binary", "varbinary"):
         return Code.STRING if name == "binary" else Code.VARCHAR, length, "binary"
     if name in _SIXTEEN:

@@ -10,6 +10,7 @@ import re
 
 from replicator.engines.mysql import encoders
 from replicator.engines.mysql.flavor import Flavor
+from replicator.engines.mysql.forms import LONGEST
 from replicator.engines.mysql.storage import Dialect, Form
 from replicator.engines.mysql.types import SPATIAL, Declared, canonical, declared, native_charset, native_type
 from replicator.model.datatypes import (
@@ -21,7 +22,6 @@ from replicator.model.datatypes import (
     Duration,
     Enum,
     Float,
-    Integer,
     Json,
     LabelSet,
     Spatial,
@@ -73,7 +73,7 @@ def form(column: Column, found: Declared, there: Dialect, collations: frozenset[
         kind,
         _encode(column, found, there.flavor),
         width=_width(column, found),
-        key_bytes=_in_key(column, found),
+        key_bytes=_bytes(column, found),
     )
 
 
@@ -144,25 +144,18 @@ def _encode(column: Column, found: Declared, flavor: Flavor) -> Encode | None:
             return None
 
 
-def _characters(found: Declared) -> int:
-    return found.numbers[0] if found.inside else 1
+def _bytes(column: Column, found: Declared) -> int | None:
+    """The most bytes of a value that stands in the row itself; None for one of any length."""
+    match column.type:
+        case Text(length=length) if length is not None:
+            return length * LONGEST.get(native_charset(column.native), 1)
+        case Bytes() if found.word in ("binary", "varbinary"):
+            return found.numbers[0] if found.inside else 1
+        case Text() | Bytes() | Json() | Spatial() | Vector():
+            return None
+    return 8
 
 
 def _width(column: Column, found: Declared) -> int:
-    match column.type:
-        case Text(length=length) if length is not None:
-            return length * 4 + 2
-        case Bytes() if found.word in ("binary", "varbinary"):
-            return _characters(found) + 2
-    return 12
-
-
-def _in_key(column: Column, found: Declared) -> int | None:
-    """What a key over it takes; the source has such a key already, so it fits."""
-    match column.type:
-        case Text(length=None) | Json() | Spatial() | Vector():
-            return None
-        case Bytes() if found.word not in ("binary", "varbinary"):
-            return None
-        case Integer() | _:
-            return 8
+    size = _bytes(column, found)
+    return 12 if size is None else size + 2

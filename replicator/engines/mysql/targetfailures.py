@@ -13,11 +13,13 @@ from replicator.errors import CannotApply, PositionLost, Refused, ReplicatorErro
 from replicator.sql.objection import Violation
 
 LOCK_TIMEOUT = 1205
+TOO_LARGE = 1153
 MADE_MEANWHILE = {1007, 1050, 1061, 1062}
 _UNIQUE = {1022, 1062, 1169, 1586, 1859}
 _OF_THE_ROW = {
     1048: "a column cannot be NULL",
     1118: "the row is too large",
+    TOO_LARGE: "the row is larger than max_allowed_packet: SET GLOBAL max_allowed_packet to more at the target",
     1138: "a column cannot be NULL",
     1216: "a foreign key",
     1217: "a foreign key",
@@ -54,7 +56,7 @@ _NO_SPACE = {
     1114: "no space",
 }
 READ_ONLY = {1290, 1792, 1836, 3100}
-_TOO_LARGE = {1153, 1301}
+_TOO_LARGE = {1301}
 
 
 def number(error: BaseException | None) -> int:

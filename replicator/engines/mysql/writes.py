@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pymysql
+
 from replicator.engines.mysql import loaddata
 from replicator.engines.mysql.literals import literal, literals
 from replicator.engines.mysql.names import quote
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.shape import Shape
-from replicator.engines.mysql.targetfailures import told
+from replicator.engines.mysql.targetfailures import TOO_LARGE, told
 from replicator.model.change import Encoded
 from replicator.sql.plan import EncodedRow, Plan
 
@@ -121,8 +123,11 @@ class MysqlWrites:
             yield piece
 
     def _limit(self) -> int:
+        return min(STATEMENT_BYTES, self._packet() // 4)
+
+    def _packet(self) -> int:
         if not self._bytes:
-            self._bytes = min(STATEMENT_BYTES, int(self._session.setting("max_allowed_packet")) // 4)
+            self._bytes = int(self._session.setting("max_allowed_packet"))
         return self._bytes
 
     def _may_load(self) -> bool:
@@ -131,6 +136,9 @@ class MysqlWrites:
         return self._loads
 
     def _run(self, statement: str) -> int:
+        """Raises the server's own error for a statement that is too large: it ends the connection before it says so."""
+        if 4 * len(statement) >= self._packet() and len(statement.encode()) >= self._packet():
+            raise pymysql.err.DataError(TOO_LARGE, "the statement is larger than max_allowed_packet")
         cursor = self._session.execute(statement)
         count: int = cursor.rowcount
         cursor.close()

@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import LONGTEXT
 
+from replicator.model.schema import Name
+
 FORMAT_VERSION = 4
 SCHEMA = "replicator"
 PREFIX = "_replicator_"
@@ -95,6 +97,16 @@ class LedgerTables:
     def _table(self, name: str, *columns: sa.Column[object], info: dict[str, int] | None = None) -> sa.Table:
         own: dict[str, Any] = self._own if self._own["mysql_collate"] else {}
         return sa.Table(self._prefix + name, self.metadata, *columns, info=info or {}, **own)
+
+
+def is_ledger(name: Name) -> bool:
+    """Is a table of this name a ledger's? Such a table is never followed."""
+    if name.name.lower().startswith(PREFIX):
+        return True
+    return name.schema == SCHEMA and name.name in {table.name for table in _WITH_SCHEMAS.metadata.tables.values()}
+
+
+_WITH_SCHEMAS = LedgerTables(schemas=True)
 
 
 class LedgerStatements:

@@ -96,6 +96,7 @@ class TargetUnderTest:
     inventory: Inventory
     places: Places
     unheld: tuple[Column, Value]
+    url: str
 
     def name(self, table: str) -> Name:
         return Name(self.places.default_schema, table)
@@ -162,7 +163,7 @@ def postgres_target(server: str, request: pytest.FixtureRequest) -> Iterator[Tar
 
         nul = Column("v", Text(), True, "", "text of another engine"), "a\0b"
         try:
-            yield TargetUnderTest(make, query, inventory, engine.places, nul)
+            yield TargetUnderTest(make, query, inventory, engine.places, nul, database.url)
         finally:
             for target in opened:
                 target.close()
@@ -215,7 +216,7 @@ def mysql_target(server: str, request: pytest.FixtureRequest) -> Iterator[Target
 
         infinite = Column("v", Float(64), True, "701:-1", "double precision"), float("inf")
         try:
-            yield TargetUnderTest(make, query, inventory, engine.places, infinite)
+            yield TargetUnderTest(make, query, inventory, engine.places, infinite, database.url)
         finally:
             for target in opened:
                 target.close()
@@ -260,7 +261,7 @@ def sqlite_target(request: pytest.FixtureRequest) -> Iterator[TargetUnderTest]:
 
     nan = Column("v", Float(64), True, "701:-1", "double precision"), float("nan")
     try:
-        yield TargetUnderTest(make, query, lambda: _in_file(path), engine.places, nan)
+        yield TargetUnderTest(make, query, lambda: _in_file(path), engine.places, nan, url)
     finally:
         for target in opened:
             target.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
-from replicator.engine import Catalog
+from replicator.engine import Catalog, Objects, find
 from replicator.model.schema import Name
 from replicator.model.selection import Exactly, Selection
-from tests.contracts.engines import CopySourceUnderTest
+from tests.contracts.engines import CopySourceUnderTest, TargetUnderTest
 from tests.contracts.streams import table_of
 
 
@@ -89,3 +91,14 @@ def test_reading_it_touches_nothing(copied: CopySourceUnderTest) -> None:
     tables = copied.source.catalog.tables(Selection(), {}).tables
     copied.source.catalog.left_out(tables)
     assert copied.inventory() == before
+
+
+def test_a_ledger_is_never_followed(landing: TargetUnderTest) -> None:
+    """A target may be a source to somebody else: its bookkeeping is no table of anybody's."""
+    with closing(landing.make()) as target:
+        target.open("s")
+        target.ledger.claim("s", "{}", Objects(), ())
+    engine = find(landing.url)
+    with closing(engine.copy_source(engine.endpoint(landing.url, None), print)) as source:
+        tables = source.catalog.tables(Selection((f"{source.catalog.default_schema}.*", "replicator.*")), {}).tables
+        assert tables == ()

@@ -14,6 +14,7 @@ from replicator.engines.mysql.types import canonical, native
 from replicator.model.datatypes import Bits, Bytes, DataType, Json, Spatial, Timestamp, Vector
 from replicator.model.schema import Column, Constant, Name, Table, UniqueIndex
 from replicator.model.selection import Selection
+from replicator.sql.tables import is_ledger
 
 _SYSTEM = ("mysql", "information_schema", "performance_schema", "sys")
 _TABLES = """
@@ -52,7 +53,7 @@ class MysqlCatalog:
         chosen: list[Name] = []
         for schema, own, kind in self._control.query(_TABLES, (_SYSTEM,)):
             name = Name(schema, own)
-            if not selection.includes(name, self.default_schema):
+            if is_ledger(name) or not selection.includes(name, self.default_schema):
                 continue
             if kind == "BASE TABLE":
                 chosen.append(name)

@@ -16,6 +16,7 @@ from replicator.engines.postgres.types import PgType, canonical, money_name
 from replicator.model.datatypes import Textual
 from replicator.model.schema import Column, Name, Table, UniqueIndex
 from replicator.model.selection import Selection
+from replicator.sql.tables import is_ledger
 
 _RELATIONS = """
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident,
@@ -65,7 +66,7 @@ class PostgresCatalog:
             name = Name(schema, own)
             # Somebody's temporary table has a schema of his session; it would be looked for where his others are.
             searched = Name(self.default_schema, own) if persistence == "t" else name
-            if not selection.includes(searched, self.default_schema):
+            if is_ledger(name) or not selection.includes(searched, self.default_schema):
                 continue
             if root is not None:
                 partitions[name] = root  # it comes with its root

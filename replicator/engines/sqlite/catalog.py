@@ -17,6 +17,7 @@ from replicator.engines.sqlite.statements import DIALECT
 from replicator.errors import Refused
 from replicator.model.schema import Column, Name, Table, UniqueIndex
 from replicator.model.selection import Selection
+from replicator.sql.tables import is_ledger
 
 SCHEMA = "main"
 _KINDS = {"view": "a view", "virtual": "a virtual table", "shadow": "a part of a virtual table"}
@@ -57,7 +58,7 @@ class SqliteCatalog:
             self._connection, "SELECT name, type FROM pragma_table_list WHERE schema = 'main' ORDER BY name"
         ):
             name = Name(SCHEMA, own)
-            if own.lower().startswith(("sqlite_", "_replicator_")) or not selection.includes(name, SCHEMA):
+            if own.lower().startswith("sqlite_") or is_ledger(name) or not selection.includes(name, SCHEMA):
                 continue
             if kind != "table":
                 findings.append(Finding("warn", f"{name} is left out: it is {_KINDS.get(kind, f'a {kind}')}"))

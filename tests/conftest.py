@@ -55,10 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.is_relative_to(UNIT) and SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             raise pytest.UsageError(f"{item.nodeid}: a unit test must not start a server")
-        group = int(hashlib.sha256(item.nodeid.encode()).hexdigest(), 16) % 3
         rotating = list(item.iter_markers("rotating"))
-        group = next((mark.kwargs["group"] for mark in rotating if "group" in mark.kwargs), group)
-        turned_off = rotating and not everything and group != third
+        turned_off = rotating and not everything and _group(item, rotating) != third
         if turned_off or (item.get_closest_marker("soak") and not config.getoption("soak")):
             leave.append(item)
         else:
@@ -66,6 +64,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if leave:
         config.hook.pytest_deselected(items=leave)
         items[:] = keep
+
+
+def _group(item: pytest.Item, rotating: list[pytest.Mark]) -> int:
+    """Which of three runs has the test: the one that its marks name, or where one names none, any."""
+    named: list[int] = [mark.kwargs["group"] for mark in rotating if "group" in mark.kwargs]
+    if len(named) < len(rotating):
+        return int(hashlib.sha256(item.nodeid.encode()).hexdigest(), 16) % 3
+    return named[0]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipelines.conftest import ROTATION
 from tests.support.faults import FAILPOINTS
 from tests.support.mysql_database import MysqlDatabase
 from tests.support.mysql_load import TABLES, MysqlLoad
@@ -16,6 +17,9 @@ from tests.support.servers import private_mysql
 
 PLACES = tuple(name for name in FAILPOINTS if name != "slot_created")
 """There is no slot."""
+PAIRS = tuple(ROTATION)
+EACH = [(PAIRS[(n + more) % len(PAIRS)], place) for n, place in enumerate(PLACES) for more in (0, 3, 5)]
+"""Each place with three of the pairs, each pair with some of the places."""
 
 
 def loaded(pair: MysqlPair, rng: random.Random) -> MysqlLoad:
@@ -36,7 +40,7 @@ def killed_under_load(pair: MysqlPair, load: MysqlLoad, failpoint: str, *args: s
 
 
 @pytest.mark.rotating
-@pytest.mark.parametrize("failpoint", PLACES)
+@pytest.mark.parametrize(("mysql_pair", "failpoint"), EACH, indirect=["mysql_pair"])
 def test_killed_once_at_each_place(mysql_pair: MysqlPair, rng: random.Random, failpoint: str) -> None:
     load = loaded(mysql_pair, rng)
     killed_under_load(mysql_pair, load, failpoint, *(("--once",) if failpoint == "shutdown" else ()))

@@ -63,7 +63,7 @@ def test_once_ends_under_two_seconds(pair: Pair, rng: random.Random, synchronous
     many(pair, rng, 25, synchronous_commit)
 
 
-@pytest.mark.rotating
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("synchronous_commit", ["on", "off"])
 def test_once_ends_under_two_seconds_a_thousand_times(pair: Pair, rng: random.Random, synchronous_commit: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import psycopg2.errors
+import pytest
 
 from tests.support.faults import run_replicator
 from tests.support.pair import Pair
@@ -163,6 +164,7 @@ def counts(pair: Pair, names: list[str]) -> None:
     assert not wrong
 
 
+@pytest.mark.rotating
 def test_s119_every_row_once(pair: Pair, rng: random.Random) -> None:
     """By `sync` and by `backfill`; then found again by the key: updated, moved, deleted."""
     keys = make(pair)

@@ -167,6 +167,7 @@ def test_s093_the_digest_is_used(pair18: Pair) -> None:
     equal(pair, True)
 
 
+@pytest.mark.rotating
 def test_s093_where_a_digest_cannot_be(pair18: Pair) -> None:
     pair = pair18
     pair.database.execute(

@@ -57,6 +57,7 @@ def killed_again_and_again(pair: Pair, rng: random.Random, rows: int, transactio
     print(f"{bank.samples} bank and {slot.samples} slot samples")
 
 
+@pytest.mark.rotating
 def test_four_writers_and_five_kills(pair18: Pair, rng: random.Random) -> None:
     killed_again_and_again(pair18, rng, rows=100_000, transactions=100, kills=5)
 

@@ -92,6 +92,7 @@ def many_tables(pair: Pair, count: int) -> None:
     assert len(pair.slots()) == 1
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("cramped", [(18, 10), (15, 10)], indirect=True, ids=["18", "15"])
 def test_s062_a_thousand_tables_and_room_for_few_locks(cramped: Pair) -> None:
     many_tables(cramped, 1000)

@@ -122,6 +122,7 @@ def test_zero_dates_stop_where_they_do_not_fit(mysql_pair: MysqlPair) -> None:
     assert "2024-00-00" not in output
 
 
+@pytest.mark.rotating
 def test_the_remedy_for_what_a_session_hid_is_one(pair: MysqlPair) -> None:
     """A statement in place of rows, and a part of a JSON value: copied anew, the stream gets past it."""
     pair.source.execute("CREATE TABLE aside (id int PRIMARY KEY, j json)", "INSERT INTO aside VALUES (1, '[\"one\"]')")
@@ -164,6 +165,7 @@ def purged(pair: MysqlPair, newest: str) -> bool:
     return [str(row[0]) for row in pair.source.query("SHOW BINARY LOGS")] == [newest]
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("engine", ["mysql", "mariadb"])
 def test_a_log_that_is_gone_is_a_lost_position(engine: str, tmp_path: Path) -> None:
     reset = "RESET BINARY LOGS AND GTIDS" if engine == "mysql" else "RESET MASTER"

@@ -47,6 +47,7 @@ def test_killed_once_at_each_place(into: PostgresIntoMysql, rng: random.Random, 
     check(pair, load)
 
 
+@pytest.mark.rotating
 def test_s004_killed_at_places_chosen_at_random(into: PostgresIntoMysql, rng: random.Random) -> None:
     pair, load = into, loaded(into, rng)
     with MysqlBankSampler(pair.into.connect, load.accounts, load.total) as bank:
@@ -222,6 +223,7 @@ def onto(own: OwnServer, postgres18: Server) -> Iterator[PostgresIntoMysql]:
         yield made
 
 
+@pytest.mark.rotating
 def test_s083_the_server_is_restarted_and_killed_under_load(
     own: OwnServer, onto: PostgresIntoMysql, rng: random.Random
 ) -> None:
@@ -255,6 +257,7 @@ def test_s071_the_server_takes_no_writes(own: OwnServer, onto: PostgresIntoMysql
     pair.assert_equal()
 
 
+@pytest.mark.rotating
 def test_s072_too_many_connections(own: OwnServer, onto: PostgresIntoMysql) -> None:
     """Of all users, and of ours: it waits until there is one."""
     pair = onto

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.into_mysql import PostgresIntoMysql
 
 
+@pytest.mark.rotating
 def test_the_most_columns_of_a_table(into: PostgresIntoMysql) -> None:
     """1,017 columns land; one more is refused, and so is a row that no page holds."""
     pair = into

@@ -86,6 +86,7 @@ def run(pair: Pair, command: str, *args: str, code: int = 0) -> str:
         return running.stdout()
 
 
+@pytest.mark.rotating
 def test_s064_through_every_command(pair18: Pair) -> None:
     pair = pair18
     make(pair)

@@ -58,6 +58,7 @@ def test_s017_a_server_that_is_away_for_a_while_is_waited_for(own: OwnServer, tm
         pair.assert_equal()
 
 
+@pytest.mark.rotating
 def test_a_server_that_does_not_come_back_is_given_up(own: OwnServer, tmp_path: Path) -> None:
     with PostgresDatabase(own.server) as database, Pair(database, tmp_path / "copy.db") as pair:
         database.execute("CREATE TABLE t (id int PRIMARY KEY)")
@@ -76,6 +77,7 @@ def through(pair: Pair) -> FaultProxy:
     return FaultProxy(pair.database.server.host, pair.database.server.port)
 
 
+@pytest.mark.rotating
 def test_s019_connections_are_reset_at_random_bytes(pair: Pair, rng: random.Random) -> None:
     """Cuts fall into the stream, and into the logins and questions that follow a cut."""
     load = Workload(pair.database.url, workers=2, seed=rng.randrange(10**6), pause=0.005).create().run(30)

@@ -56,6 +56,7 @@ def test_another_stream_into_the_same_file_runs_beside(pair18: Pair) -> None:
     pair18.assert_equal(["public.t", "public.u"])
 
 
+@pytest.mark.rotating
 @pytest.mark.timeout(240)
 def test_s009_frozen_inside_an_apply(pair18: Pair) -> None:
     """It holds SQLite's write lock. A second run starts within 90 s, and the first, thawed, writes nothing."""

@@ -155,6 +155,7 @@ def stopped_and(own: OwnServer, change: Callable[[Path], None]) -> None:
     own.start()
 
 
+@pytest.mark.rotating
 def test_s012_the_source_was_restored_from_a_copy(own: OwnServer, tmp_path: Path) -> None:
     def keep(data: Path) -> None:
         shutil.copytree(data, data.with_name("kept"), symlinks=True)

@@ -21,6 +21,7 @@ def ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """
     ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
     ending = threading.Event()
+    wanted = threading.Semaphore(1)
 
     def put(item: T | None, error: BaseException | None) -> bool:
         while not ending.is_set():
@@ -32,11 +33,18 @@ def ahead(items: Iterator[T]) -> Generator[T, None, None]:
         return False
 
     def read() -> None:
+        """The next item is read when the last was taken: there are never more than two of them."""
         try:
-            for item in items:
+            while not ending.is_set():
+                if not wanted.acquire(timeout=POLL_S):
+                    continue
+                try:
+                    item = next(items)
+                except StopIteration as end:
+                    put(None, end)
+                    return
                 if not put(item, None):
                     return
-            put(None, StopIteration())
         except BaseException as error:
             put(None, error)
 
@@ -45,6 +53,7 @@ def ahead(items: Iterator[T]) -> Generator[T, None, None]:
     try:
         while True:
             item, error = ready.get()
+            wanted.release()
             if isinstance(error, StopIteration):
                 return
             if error is not None:

@@ -84,36 +84,30 @@ class SqlLedger:
         """
         ours = self._t.metadata.tables.values()
         there = {*sa.inspect(connection).get_table_names(schema=self._t.format.schema)} & {t.name for t in ours}
-        if not there:
+        version = self._saved_version(connection) if self._t.format.name in there else None
+        gone = sorted(table.name for table in ours if since(table) <= (version or 1) and table.name not in there)
+        if version and not gone:
+            return version
+        # Where DDL commits by itself, a run may have ended while it made these tables, or dropped them.
+        if not any(self._has_rows(connection, t) for t in ours if t.name in there and t is not self._t.format):
             return 0
-        version = self._saved_version(connection) if self._t.format.name in there else 1
-        gone = sorted(table.name for table in ours if since(table) <= version and table.name not in there)
         if gone:
             raise PositionLost(
                 f"a part of the bookkeeping at the target is gone: {', '.join(gone)}",
                 remedy=f"restore the target from a backup; or drop the rest of it ({', '.join(sorted(there))}), and "
                 "copy everything anew: replicator sync SOURCE TARGET --truncate",
             )
-        return version
+        raise _of_another_format([])
 
-    def _saved_version(self, connection: sa.Connection) -> int:
+    def _saved_version(self, connection: sa.Connection) -> int | None:
         versions = connection.scalars(sa.select(self._t.format.c.version)).all()
-        if not versions and self._nothing_kept(connection):
-            return 0
-        if len(versions) != 1 or versions[0] not in range(1, FORMAT_VERSION + 1):
-            raise Refused(
-                f"the bookkeeping at the target has format version {', '.join(map(str, versions)) or 'none'}, "
-                f"and this program knows versions 1 to {FORMAT_VERSION}",
-                remedy="run the version of replicator that wrote it, or a newer one",
-            )
-        return int(versions[0])
+        if versions and (len(versions) != 1 or versions[0] not in range(1, FORMAT_VERSION + 1)):
+            raise _of_another_format(versions)
+        return versions[0] if versions else None
 
-    def _nothing_kept(self, connection: sa.Connection) -> bool:
-        """Where DDL commits by itself, a run may have ended between the tables and the row with their format."""
-        streams = self._t.streams
-        if not sa.inspect(connection).has_table(streams.name, schema=streams.schema):
-            return True
-        return connection.scalar(sa.select(sa.func.count()).select_from(streams)) == 0
+    @staticmethod
+    def _has_rows(connection: sa.Connection, table: sa.Table) -> bool:
+        return connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None
 
     def _read(self, connection: sa.Connection, name: str, version: int = FORMAT_VERSION) -> StreamState | None:
         streams, tables = self._t.streams, self._t.tables
@@ -138,10 +132,8 @@ class SqlLedger:
     ) -> StreamState:
         streams, parts = self._t.streams, self._t.parts
         with self._session.transaction() as connection:
-            version = self._version(connection)
-            if not version:
-                self._make(connection)
-            elif version < FORMAT_VERSION:
+            version = self._version(connection) or self._make(connection)
+            if version < FORMAT_VERSION:
                 migrate(connection, self._t, version)
             this = streams.c.name == name
             connection.execute(sa.select(streams.c.epoch).where(this).with_for_update())
@@ -213,12 +205,17 @@ class SqlLedger:
                 if self._schemas:
                     connection.execute(sa.schema.DropSchema(SCHEMA))
 
-    def _make(self, connection: sa.Connection) -> None:
+    def _make(self, connection: sa.Connection) -> int:
+        """Makes what is missing; returns the format from which it is migrated: an ended run of an older program may
+        have left some of these tables."""
         # IF NOT EXISTS would ask for the right to make schemas, even where this one is there for us.
         if self._schemas and not sa.inspect(connection).has_schema(SCHEMA):
             connection.execute(sa.schema.CreateSchema(SCHEMA))
         self._t.metadata.create_all(connection)
-        connection.execute(self._t.format.insert().values(version=FORMAT_VERSION))
+        version = self._saved_version(connection)
+        if version is None:
+            connection.execute(self._t.format.insert().values(version=1))
+        return version or 1
 
     # Writing behind the fence
 
@@ -364,6 +361,14 @@ class SqlLedger:
             changed = connection.execute(beats.update().where(beats.c.stream == name).values(**asdict(beat)))
             if changed.rowcount == 0:
                 connection.execute(beats.insert().values(stream=name, **asdict(beat)))
+
+
+def _of_another_format(versions: Collection[int]) -> Refused:
+    return Refused(
+        f"the bookkeeping at the target has format version {', '.join(map(str, versions)) or 'none'}, "
+        f"and this program knows versions 1 to {FORMAT_VERSION}",
+        remedy="run the version of replicator that wrote it, or a newer one",
+    )
 
 
 def _all(table: sa.Table, version: int) -> sa.Select[Any]:

@@ -1,8 +1,8 @@
 """Brings an older ledger to the present format, in the transaction of the claim that finds it.
 
 A column or table that came with a later version is added, columns with their default; what else a version changes gets
-a step of its own here. Where DDL commits by itself a step may have been taken
-already: it is looked for first. `tests/unit/ledgers` has rows of every older version.
+a step of its own here. Where DDL commits by itself a step may have been taken already: it is looked for first.
+`tests/unit/ledgers` has rows of every older version.
 """
 
 from __future__ import annotations

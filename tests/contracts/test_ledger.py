@@ -15,6 +15,7 @@ from replicator.model.options import TableOptions
 from replicator.model.position import NEVER
 from replicator.model.schema import Name
 from replicator.model.stream import Beat, Followed, Identity, StreamState
+from replicator.sql.tables import LedgerTables
 from tests.contracts.engines import TargetUnderTest
 from tests.contracts.streams import ITEMS, LOOSE, Number, Stream, batch, chunk, insert, landed
 
@@ -289,6 +290,34 @@ def test_after_the_last_stream_the_bookkeeping_is_gone(landing: TargetUnderTest,
     other.ledger.forget()
     assert landing.inventory() == before
     assert claim(opened).phase == "preparing"  # and it can be made again
+
+
+@pytest.mark.parametrize("dropping", [False, True])
+@pytest.mark.parametrize("count", range(1, 6))
+def test_a_run_ended_while_it_made_or_dropped_the_bookkeeping(
+    landing: TargetUnderTest, dropping: bool, count: int
+) -> None:
+    """Where DDL commits by itself. Nothing was kept yet, or any more: it counts as none, and is made whole."""
+    target = landing.make()
+    target.open("s")
+    tables = LedgerTables(landing.places.schemas).metadata.sorted_tables
+
+    def rows() -> list[object]:
+        landing.query(f"UPDATE {tables[4]} SET uid = 'x'")  # which is random
+        return [landing.query(f"SELECT * FROM {table}") for table in tables]
+
+    claim(target)
+    whole = rows()
+    for table in tables:
+        if not (dropping and str(table).endswith("format")):
+            landing.query(f"DELETE FROM {table}")
+    for table in reversed(tables[count:]):
+        landing.query(f"DROP TABLE {table}")
+    before = landing.inventory()
+    assert (target.ledger.names(), target.ledger.peek("s"), target.ledger.heard("s")) == ([], None, None)
+    assert target.ledger.owners("s") == {} and landing.inventory() == before
+    assert claim(target).epoch == 1
+    assert rows() == whole
 
 
 def test_owners_are_the_other_streams(stream: Stream) -> None:

@@ -58,6 +58,15 @@ class Session:
                 yield self.connection
 
     @contextmanager
+    def reading(self) -> Iterator[None]:
+        """The transaction that is open, or one for these statements."""
+        if self.in_transaction:
+            yield
+            return
+        with self.transaction():
+            yield
+
+    @contextmanager
     def joined(self) -> Iterator[None]:
         """One transaction for everything inside, whose own ends then commit nothing. The caller commits."""
         self.begin()

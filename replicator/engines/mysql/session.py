@@ -104,15 +104,6 @@ class TargetSession(Session):
         """DDL, which ends the open transaction, as every statement of its kind does here."""
         self.execute(statement)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """The transaction that is open, or one for these statements."""
-        if self.in_transaction:
-            yield
-            return
-        with self.transaction():
-            yield
-
     @property
     def keeps_case(self) -> bool:
         """Are table names that differ in case two names?"""

@@ -97,15 +97,6 @@ class TargetSession(Session):
         return int(self.driver.server_version) // 10000
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """The transaction that is open, or one for these statements."""
-        if self.in_transaction:
-            yield
-            return
-        with self.transaction():
-            yield
-
-    @contextmanager
     def trial(self) -> Iterator[psycopg2.extensions.cursor]:
         """A transaction in which anything may be tried, since nothing of it stays."""
         writes, self._writes = self._writes, True

@@ -6,9 +6,8 @@ import contextlib
 import json
 
 import psycopg2
-import sqlalchemy as sa
 
-from replicator.engine import Endpoint, Finding
+from replicator.engine import Finding
 from replicator.engines.postgres import targetchecks
 from replicator.engines.postgres.failures import violation
 from replicator.engines.postgres.fence import PostgresLedger
@@ -19,27 +18,28 @@ from replicator.engines.postgres.structure import PostgresStructure
 from replicator.engines.postgres.targettypes import TargetTypes
 from replicator.engines.postgres.writes import PostgresWrites
 from replicator.sql.applier import SqlApplier
+from replicator.sql.target import ServerTarget
 
 
-class PostgresTarget:
+class PostgresTarget(ServerTarget[TargetSession]):
     structure: PostgresStructure
     applier: SqlApplier
     ledger: PostgresLedger
+    driver_error = psycopg2.Error
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._where = endpoint
-        self._session: TargetSession | None = None
+    def _connect(self, *, writes: bool) -> TargetSession:
+        return TargetSession(self._where, writes=writes)
 
-    def look(self) -> bool:
-        self._attach(writes=False)
-        return True
+    def _equip(self, session: TargetSession) -> None:
+        types = TargetTypes(session)
+        self.ledger = PostgresLedger(session, self._where)
+        self.structure = PostgresStructure(session, self.ledger, types)
+        self.applier = SqlApplier(session, self.ledger, DIALECT, types.storage, violation, PostgresWrites(session))
 
-    def held(self, name: str) -> bool:
-        assert self._session is not None
-        return RunnerLock(self._session, name).held()
+    def _lock(self, session: TargetSession, name: str) -> RunnerLock:
+        return RunnerLock(session, name)
 
-    def findings(self) -> list[Finding]:
-        session = self._session or self._attach(writes=False)
+    def _findings(self, session: TargetSession) -> list[Finding]:
         return targetchecks.findings(session)
 
     def same_as(self, identity: str) -> bool:
@@ -52,30 +52,7 @@ class PostgresTarget:
         other = json.loads(identity)
         return (other.get("system"), other.get("database")) == (system, database)
 
-    def open(self, name: str) -> None:
-        """The runner's connection: waits for the lock of stream `name`, which ends with the connection."""
-        self.close()
-        RunnerLock(self._attach(writes=True), name).acquire()
-
-    def _attach(self, *, writes: bool) -> TargetSession:
-        self.close()
-        session = self._session = TargetSession(self._where, writes=writes)
-        types = TargetTypes(session)
-        self.ledger = PostgresLedger(session, self._where)
-        self.structure = PostgresStructure(session, self.ledger, types)
-        self.applier = SqlApplier(session, self.ledger, DIALECT, types.storage, violation, PostgresWrites(session))
-        return session
-
     def cancel(self) -> None:
         if self._session is not None:
             with contextlib.suppress(psycopg2.Error):
                 self._session.driver.cancel()
-
-    def forget(self) -> None:
-        self.ledger.forget()
-
-    def close(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            with contextlib.suppress(psycopg2.Error, sa.exc.DBAPIError):
-                session.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any
 
 import pymysql
@@ -100,16 +101,12 @@ class TargetSession(Session):
         cursor.execute(statement, parameters or None)
         return cursor
 
-    def define(self, statement: str) -> None:
-        """DDL, which ends the open transaction, as every statement of its kind does here."""
-        self.execute(statement)
-
-    @property
+    @cached_property
     def keeps_case(self) -> bool:
         """Are table names that differ in case two names?"""
         return int(self.setting("lower_case_table_names")) == 0
 
-    @property
+    @cached_property
     def database(self) -> str:
         ((name,),) = self.execute("SELECT DATABASE()").fetchall()
         return str(name)

@@ -92,7 +92,7 @@ class MysqlStructure:
             if not self._session.is_joined:
                 with self._session.transaction():
                     self._ledger.lock(None)
-            self._session.define(statement)
+            self._session.execute(statement)
 
     def drop(self, tables: Sequence[Followed]) -> None:
         for followed in tables:

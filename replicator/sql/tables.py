@@ -99,14 +99,16 @@ class LedgerTables:
         return sa.Table(self._prefix + name, self.metadata, *columns, info=info or {}, **own)
 
 
-def is_ledger(name: Name) -> bool:
-    """Is a table of this name a ledger's? Such a table is never followed."""
-    if name.name.lower().startswith(PREFIX):
-        return True
-    return name.schema == SCHEMA and name.name in {table.name for table in _WITH_SCHEMAS.metadata.tables.values()}
+def is_ledger(name: Name, *, schemas: bool) -> bool:
+    """Is it a table of a ledger, which is never followed? `schemas`: has that engine schemas?
+
+    Another table whose name only looks like one is somebody's, and is followed as any.
+    """
+    tables = (_IN_A_SCHEMA if schemas else _WITH_A_PREFIX).metadata.tables.values()
+    return any(name.name == table.name and table.schema in (None, name.schema) for table in tables)
 
 
-_WITH_SCHEMAS = LedgerTables(schemas=True)
+_IN_A_SCHEMA, _WITH_A_PREFIX = LedgerTables(schemas=True), LedgerTables(schemas=False)
 
 
 class LedgerStatements:

@@ -10,6 +10,7 @@ from replicator import remedies
 from replicator.engine import Finding, Listing, Policies
 from replicator.engines.mysql import left_out
 from replicator.engines.mysql.connect import Control
+from replicator.engines.mysql.names import TRIAL
 from replicator.engines.mysql.types import canonical, native
 from replicator.model.datatypes import Bits, Bytes, DataType, Json, Spatial, Timestamp, Vector
 from replicator.model.schema import Column, Constant, Name, Table, UniqueIndex
@@ -53,7 +54,8 @@ class MysqlCatalog:
         chosen: list[Name] = []
         for schema, own, kind in self._control.query(_TABLES, (_SYSTEM,)):
             name = Name(schema, own)
-            if is_ledger(name) or not selection.includes(name, self.default_schema):
+            ours = is_ledger(name, schemas=False) or own.startswith(TRIAL)
+            if ours or not selection.includes(name, self.default_schema):
                 continue
             if kind == "BASE TABLE":
                 chosen.append(name)

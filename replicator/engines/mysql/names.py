@@ -8,6 +8,8 @@ from replicator.model.schema import Name
 from replicator.sql.statements import quote as quote_with
 
 NAME_CHARACTERS = 64
+TRIAL = "_replicator_trial_"
+"""How the tables begin that are made for a moment, to try the rights at a target."""
 
 
 def quote(name: str) -> str:

@@ -8,11 +8,10 @@ import pymysql
 
 from replicator.engine import Finding
 from replicator.engines.mysql import versions
-from replicator.engines.mysql.names import quote
+from replicator.engines.mysql.names import TRIAL, quote
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.targetfailures import READ_ONLY, number
 
-TRIAL = "_replicator_trial"
 _DENIED = {1044, 1142, 1227}
 
 
@@ -46,7 +45,7 @@ def _settings(session: TargetSession) -> Iterator[Finding]:
 
 def _rights(session: TargetSession) -> Iterator[Finding]:
     """A table is made, written and dropped: where it is refused, this says by what."""
-    name = quote(f"{TRIAL}_{session.driver.thread_id()}")
+    name = quote(f"{TRIAL}{session.driver.thread_id()}")
     account = session.account
     database = quote(session.database)
     statements = (

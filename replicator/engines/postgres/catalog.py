@@ -66,7 +66,7 @@ class PostgresCatalog:
             name = Name(schema, own)
             # Somebody's temporary table has a schema of his session; it would be looked for where his others are.
             searched = Name(self.default_schema, own) if persistence == "t" else name
-            if is_ledger(name) or not selection.includes(searched, self.default_schema):
+            if is_ledger(name, schemas=True) or not selection.includes(searched, self.default_schema):
                 continue
             if root is not None:
                 partitions[name] = root  # it comes with its root

@@ -58,7 +58,11 @@ class SqliteCatalog:
             self._connection, "SELECT name, type FROM pragma_table_list WHERE schema = 'main' ORDER BY name"
         ):
             name = Name(SCHEMA, own)
-            if own.lower().startswith("sqlite_") or is_ledger(name) or not selection.includes(name, SCHEMA):
+            if (
+                own.lower().startswith("sqlite_")
+                or is_ledger(name, schemas=False)
+                or not selection.includes(name, SCHEMA)
+            ):
                 continue
             if kind != "table":
                 findings.append(Finding("warn", f"{name} is left out: it is {_KINDS.get(kind, f'a {kind}')}"))

@@ -308,6 +308,8 @@ def test_a_view_of_the_same_name(ready: Pair) -> None:
         ("CREATE TABLE t (id INTEGER PRIMARY KEY)", "column x is missing"),
         ("CREATE TABLE t (id INTEGER PRIMARY KEY, x INTEGER)", "may change a value"),
         ("CREATE TABLE t (id INTEGER PRIMARY KEY, x STRING)", "may change a value"),
+        ("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT NOT NULL)", "column x is NOT NULL, and the source has it"),
+        ("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT AS ('a'))", "column x is generated there"),
         ("CREATE TABLE t (id INTEGER, x TEXT)", "no primary key or unique index on (id)"),
         ("CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT, y TEXT NOT NULL)", "column y is NOT NULL"),
         (

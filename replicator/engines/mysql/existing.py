@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from replicator import remedies
 from replicator.engine import Finding
@@ -16,10 +17,10 @@ from replicator.errors import ReplicatorError
 from replicator.model.datatypes import Bytes, DataType, Enum, Float, LabelSet, Text, Uuid
 from replicator.model.schema import Column
 from replicator.model.stream import Followed
-from replicator.sql import digest
+from replicator.sql import existing
+from replicator.sql.existing import ANEW, ExistingColumn, Problem
 from replicator.sql.wider import holds
 
-ANEW = "drop the table and let it be made"
 _TABLE = """
 SELECT TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s
 """
@@ -33,20 +34,12 @@ WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND NON_UNIQUE = 0 ORDER BY 
 """
 _CHANGING = frozenset(("char", "binary", "year"))
 """Types that cut spaces, add zeros and make 2005 of 5."""
-Problem = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class There:
-    """A column of the target table."""
-
-    name: str
-    type: str
+class There(ExistingColumn):
     charset: str | None
     collation: str | None
-    nullable: bool
-    filled: bool
-    generated: bool
 
     @property
     def exact(self) -> bool:
@@ -70,7 +63,7 @@ def findings(session: TargetSession, types: TargetTypes, followed: Followed, *, 
     problems = [*_usable(session, followed, *rows[0], ours=ours)]
     if not problems and not ours:
         columns = [_there(*row) for row in session.execute(_COLUMNS, (own,)).fetchall()]
-        problems = [*_held(types, followed, columns), *_beside(followed, columns)]
+        problems += existing.problems(followed, columns, partial(_fits, types, followed))
         problems += _found_by(session, followed, columns)
     for what, remedy in problems:
         yield Finding("refuse", f"target table {own}: {what}", remedy)
@@ -87,7 +80,7 @@ def _there(
 ) -> There:
     generated = "GENERATED" in extra.replace("DEFAULT_GENERATED", "")
     filled = default is not None or nullable == "YES" or "auto_increment" in extra
-    return There(name, kind, charset, collation, nullable == "YES", filled, generated)
+    return There(name, kind, nullable == "NO", filled, generated, charset, collation)
 
 
 def _usable(
@@ -101,23 +94,6 @@ def _usable(
     if engine != "InnoDB":
         yield f"it is stored by {engine}, which has no transactions", f"ALTER TABLE {name} ENGINE = InnoDB"
     yield from triggers.problems(session, followed, ours=ours)
-
-
-def _held(types: TargetTypes, followed: Followed, columns: list[There]) -> Iterator[Problem]:
-    """Can each column take the values as they come?"""
-    by_name = {column.name: column for column in columns}
-    if followed.digested != (digest.COLUMN in by_name):
-        yield "it has no digest column, or that of an earlier stream", ANEW
-    for column in followed.table.columns:
-        there = by_name.get(column.name)
-        if there is None:
-            yield f"column {column.name} is missing", f"add it, or {ANEW}"
-        elif there.generated:
-            yield f"column {column.name} is generated there: it takes no values", f"drop its expression, or {ANEW}"
-        else:
-            yield from _fits(types, followed, column, there)
-            if not there.nullable and column.nullable:
-                yield f"column {column.name} is NOT NULL, and the source has it nullable", "drop its NOT NULL"
 
 
 def _fits(types: TargetTypes, followed: Followed, column: Column, there: There) -> Iterator[Problem]:
@@ -169,16 +145,6 @@ def _takes(kind: DataType, here: DataType, there: There) -> bool:
 
 def _blob_bytes(kind: str) -> int:
     return {"tinytext": 1 << 8, "text": 1 << 16, "mediumtext": 1 << 24, "longtext": 1 << 32}.get(kind, 0)
-
-
-def _beside(followed: Followed, columns: list[There]) -> Iterator[Problem]:
-    """Columns that the source does not have."""
-    for column in columns:
-        if column.name not in (*followed.table.names, digest.COLUMN) and not (column.filled or column.generated):
-            yield (
-                f"column {column.name} is NOT NULL without a default, and the source does not have it",
-                "give it a default",
-            )
 
 
 def _found_by(session: TargetSession, followed: Followed, columns: list[There]) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from replicator import remedies
@@ -15,10 +16,10 @@ from replicator.engines.postgres.targettypes import TargetTypes
 from replicator.errors import ReplicatorError
 from replicator.model.schema import Column
 from replicator.model.stream import Followed
-from replicator.sql import digest
+from replicator.sql import existing
+from replicator.sql.existing import ANEW, ExistingColumn, Problem
 from replicator.sql.wider import holds
 
-ANEW = "drop the table and let it be made"
 _TABLE = """
 SELECT c.oid, c.relkind::text, c.relpersistence::text, c.relhassubclass, c.relispartition,
        pg_catalog.row_security_active(c.oid),
@@ -35,8 +36,9 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE n.nspname = %s AND c.relname = %s
 """
 _COLUMNS = """
-SELECT a.attname, a.atttypid, a.atttypmod, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
-       a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', coalesce(NOT l.collisdeterministic, false)
+SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.atttypid, a.atttypmod,
+       coalesce(NOT l.collisdeterministic, false)
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
@@ -56,22 +58,15 @@ _KINDS = {
     "I": "an index",
     "c": "a composite type",
 }
-Problem = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class There:
-    """A column of the target table."""
+class There(ExistingColumn):
+    """`loose`: has it a collation that takes different texts for the same?"""
 
-    name: str
     oid: int
     modifier: int
-    type: str
-    required: bool
-    filled: bool
-    generated: bool
     loose: bool
-    """Has it a collation that takes different texts for the same?"""
 
 
 def findings(session: TargetSession, types: TargetTypes, followed: Followed, *, ours: bool) -> Iterator[Finding]:
@@ -83,7 +78,7 @@ def findings(session: TargetSession, types: TargetTypes, followed: Followed, *, 
     problems = list(_usable(session, followed, table))
     if not problems and not ours:
         columns = [There(*row) for row in session.execute(_COLUMNS, (table[0],)).fetchall()]
-        problems = [*_held(types, followed, columns), *_beside(followed, columns)]
+        problems += existing.problems(followed, columns, partial(_fits, types, followed))
         problems += _found_by(session, followed, columns, table[0])
     for what, remedy in problems:
         yield Finding("refuse", f"target table {followed.target}: {what}", remedy)
@@ -120,23 +115,6 @@ def _usable(session: TargetSession, followed: Followed, table: tuple[Any, ...]) 
         )
 
 
-def _held(types: TargetTypes, followed: Followed, columns: list[There]) -> Iterator[Problem]:
-    """Can each column take the values as they come?"""
-    by_name = {column.name: column for column in columns}
-    if followed.digested != (digest.COLUMN in by_name):
-        yield "it has no digest column, or that of an earlier stream", ANEW
-    for column in followed.table.columns:
-        there = by_name.get(column.name)
-        if there is None:
-            yield f"column {column.name} is missing", f"add it, or {ANEW}"
-        elif there.generated:
-            yield f"column {column.name} is generated there: it takes no values", f"drop its expression, or {ANEW}"
-        else:
-            yield from _fits(types, followed, column, there)
-            if there.required and column.nullable:
-                yield f"column {column.name} is NOT NULL, and the source has it nullable", "drop its NOT NULL"
-
-
 def _fits(types: TargetTypes, followed: Followed, column: Column, there: There) -> Iterator[Problem]:
     try:
         form = types.form(column, followed.chosen(column.name))
@@ -152,18 +130,6 @@ def _fits(types: TargetTypes, followed: Followed, column: Column, there: There) 
             f"column {column.name} is {there.type}, which cannot hold every value of {form.type} as it is",
             f"ALTER TABLE {quote_table(followed.target)} ALTER COLUMN {quote(column.name)} TYPE {form.type}; or {ANEW}",
         )
-
-
-def _beside(followed: Followed, columns: list[There]) -> Iterator[Problem]:
-    """Columns that the source does not have."""
-    for column in columns:
-        if column.name in (*followed.table.names, digest.COLUMN) or column.filled or column.generated:
-            continue
-        if column.required:
-            yield (
-                f"column {column.name} is NOT NULL without a default, and the source does not have it",
-                "give it a default",
-            )
 
 
 def _found_by(session: TargetSession, followed: Followed, columns: list[There], oid: int) -> Iterator[Problem]:

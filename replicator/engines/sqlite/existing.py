@@ -13,10 +13,9 @@ from replicator.engines.sqlite.statements import DDL, DIALECT
 from replicator.engines.sqlite.types import storage
 from replicator.model.schema import Column, Name
 from replicator.model.stream import Followed
-from replicator.sql import digest
+from replicator.sql import digest, existing
 from replicator.sql.connect import Session
-
-ANEW = "drop the table and let it be made"
+from replicator.sql.existing import ANEW, ExistingColumn, Problem
 
 
 def findings(session: Session, followed: Followed) -> list[Finding]:
@@ -32,47 +31,33 @@ def findings(session: Session, followed: Followed) -> list[Finding]:
     else:
         found = [
             *_held(session, followed, columns),
-            *_beside(followed, columns),
             *_found_by(session, followed, columns),
             *_triggers(session, target),
         ]
     return [Finding("refuse", f"target table {target.name}: {what}", remedy) for what, remedy in found]
 
 
-Problem = tuple[str, str]
-
-
-def _held(session: Session, followed: Followed, columns: dict[str, tuple[str, bool, bool]]) -> Iterator[Problem]:
+def _held(session: Session, followed: Followed, columns: Sequence[ExistingColumn]) -> Iterator[Problem]:
     """Can each column take the values as they come?"""
-    if followed.digested and columns.get(digest.COLUMN, ("",))[0] != "BLOB":
-        yield "it has no digest column, which only a table that we make has", ANEW
-    if not followed.digested and digest.COLUMN in columns:
-        yield "it has a digest column of an earlier stream, which this one would not fill", ANEW
+    if followed.digested and any(there.name == digest.COLUMN and there.type != "BLOB" for there in columns):
+        yield "its digest column is not one that we made", ANEW
     strict, row_number = _kind(session, followed.target)
-    for column in followed.table.columns:
+
+    def fits(column: Column, there: ExistingColumn) -> Iterator[Problem]:
         if column.name == row_number and column.nullable:
             yield f"column {column.name} is its INTEGER PRIMARY KEY, which makes a number of every NULL", ANEW
-        if column.name not in columns:
-            yield f"column {column.name} is missing", f"add it, or {ANEW}"
-            continue
         kept = storage(followed, column).type
-        declared = columns[column.name][0]
-        if not _fits(column, declared, kept, strict):
+        if not _fits(column, there.type, kept, strict):
             yield (
-                f"column {column.name} is declared {declared or 'without a type'}, which may change a value of "
+                f"column {column.name} is declared {there.type or 'without a type'}, which may change a value of "
                 f"{column.native_name or 'a column without a type'}",
                 f"declare it {kept or 'without a type'}, or {ANEW}",
             )
 
-
-def _beside(followed: Followed, columns: dict[str, tuple[str, bool, bool]]) -> Iterator[Problem]:
-    """Columns that the source does not have."""
-    for name, (_, required, generated) in columns.items():
-        if required and not generated and name not in (*followed.table.names, digest.COLUMN):
-            yield f"column {name} is NOT NULL without a default, and the source does not have it", "give it a default"
+    yield from existing.problems(followed, columns, fits)
 
 
-def _found_by(session: Session, followed: Followed, columns: dict[str, tuple[str, bool, bool]]) -> Iterator[Problem]:
+def _found_by(session: Session, followed: Followed, columns: Sequence[ExistingColumn]) -> Iterator[Problem]:
     """Is a row found by its key through an index, and by exact bytes?"""
     table, target = followed.table, followed.target
     if table.key and not _has_unique(session, target, table.key):
@@ -80,7 +65,8 @@ def _found_by(session: Session, followed: Followed, columns: dict[str, tuple[str
             f"it has no primary key or unique index on ({', '.join(table.key)})",
             DDL.unique_index(target, f"{target.name}_key", table.key),
         )
-    collations = _collations(session, target, [name for name in table.names if name in columns])
+    there = {column.name for column in columns}
+    collations = _collations(session, target, [name for name in table.names if name in there])
     for name in () if followed.options.insert_only else table.key or table.names:
         if collations.get(name, "BINARY") != "BINARY":
             yield (
@@ -102,13 +88,13 @@ def _master(session: Session, kind: str, column: str, target: Name) -> list[str]
     return [name for (name,) in found]
 
 
-def _columns(session: Session, target: Name) -> dict[str, tuple[str, bool, bool]]:
-    """By name: the declared type, whether it must be given, whether it is generated. Empty for no table."""
+def _columns(session: Session, target: Name) -> list[ExistingColumn]:
+    """Empty for no table. What its primary key requires it says of itself: of most tables it is the row's number."""
     rows = session.execute(
-        'SELECT name, type, "notnull" AND dflt_value IS NULL AND NOT pk, hidden FROM pragma_table_xinfo(?)',
+        'SELECT name, type, "notnull" AND NOT pk, dflt_value IS NOT NULL, hidden IN (2, 3) FROM pragma_table_xinfo(?)',
         (target.name,),
     )
-    return {name: (declared, bool(required), hidden in (2, 3)) for name, declared, required, hidden in rows}
+    return [ExistingColumn(name, declared, *map(bool, facts)) for name, declared, *facts in rows]
 
 
 def _collations(session: Session, target: Name, names: Sequence[str]) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from replicator.errors import CannotApply, Conflict, PositionLost, ValueNotHeld
+from replicator.engine import Objects
+from replicator.errors import CannotApply, Conflict, PositionLost, Retryable, ValueNotHeld
 from replicator.model.change import Change, Rows, Truncate
 from replicator.model.schema import Name, Table
 from replicator.model.values import Row
@@ -83,6 +85,28 @@ def test_a_connection_that_ends_inside_leaves_nothing(stream: Stream) -> None:
     stream.target.applier.apply(batch(0, insert(1), complete=False))
     stream.target.close()
     assert (stream.keys(), stream.state().mark) == ([], "0")
+
+
+def test_s068_a_lock_that_is_not_given_is_no_half_transaction(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some servers undo the statement alone that waited too long."""
+    for engine in ("postgres", "mysql"):
+        monkeypatch.setattr(f"replicator.engines.{engine}.session.LOCK_PATIENCE_S", 1)
+    monkeypatch.setattr("replicator.sql.connect.PATIENCE_S", 1.0)
+    changed = Rows(ITEMS, "update", [(1, 1, "changed")], [(1,)])
+    with closing(stream.another_run()) as run, closing(stream.end.make()) as other:
+        applier = run.applier
+        applier.apply(batch(1, insert(1)))
+        other.open("other")
+        other.ledger.claim("other", "{}", Objects(), ())
+        other.ledger.record([stream.items], mark=Number(0), phase="streaming")
+        other.applier.prepare([stream.items])
+        other.applier.apply(batch(0, changed, complete=False))
+        with pytest.raises(Retryable):
+            applier.apply(batch(2, insert(7, table=LOOSE), changed))
+        other.applier.rollback()
+        assert (stream.rows("loose"), stream.rows(), stream.state().mark) == ([], [(1, 1, "x")], "1")
+        applier.apply(batch(2, insert(7, table=LOOSE), changed))
+    assert (stream.rows("loose"), stream.rows(), stream.state().mark) == ([(7, "x")], [(1, 1, "changed")], "2")
 
 
 CONFLICTS: dict[str, Change] = {

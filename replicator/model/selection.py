@@ -21,16 +21,12 @@ class Places:
     """Has it schemas beside the default one?"""
     name_bytes: int | None
     """How many bytes of a name it keeps; None for no limit."""
-    folds_case: bool
-    """Are names that differ in ASCII case the same name?"""
+    fold: Callable[[str], str] = str
+    """The form under which two names are the same place."""
     reserved: tuple[str, ...] = ()
     """Beginnings of names that are the server's or ours."""
     barred: Callable[[str], str] = lambda name: ""
     """Why a name cannot be there, empty where it can."""
-
-    def fold(self, name: str) -> str:
-        """The form under which two names are the same place."""
-        return re.sub("[A-Z]", lambda letter: letter.group().lower(), name) if self.folds_case else name
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def _admit(name: Name, target: Name, places: Places) -> None:
             f"{name} would land in {target.name!r}: {why}",
             remedy=f"--map {remedies.shell(f'{name}=another_name')}",
         )
-    if places.fold(target.name).lower().startswith(places.reserved):
+    if target.name.lower().startswith(places.reserved):
         raise Refused(
             f"{name} would land in {target.name!r}, a name kept for bookkeeping at the target",
             remedy=f"--map {remedies.shell(f'{name}=another_name')}",

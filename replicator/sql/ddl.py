@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from replicator.model.schema import Column, Name
@@ -42,11 +42,15 @@ class Ddl:
     digest_type: str
     suffix: str = ""
     """What stands behind the closing bracket of a CREATE TABLE whose every column is `strict`."""
+    check_name: Callable[[Followed, Column], str] | None = None
+    """How a CHECK is named, where the name that the server would give it may be none that it takes."""
 
     def create(self, followed: Followed) -> str:
         """Columns, NOT NULL, the key, and the CHECKs of the types; no other index, foreign key or default."""
         table = followed.table
         lines = [self._column(column, followed) for column in table.columns]
+        if self.check_name is not None:
+            lines += self._named_checks(followed, self.check_name)
         if len(table.key) > 1:
             lines.append(f"PRIMARY KEY ({self.dialect.columns(table.key)})")
         if followed.digested:
@@ -66,9 +70,15 @@ class Ddl:
             parts.append("PRIMARY KEY")
         if not column.nullable:
             parts.append("NOT NULL")
-        if storage.check:
+        if storage.check and self.check_name is None:
             parts.append(f"CHECK ({storage.check(name)})")
         return " ".join(parts)
+
+    def _named_checks(self, followed: Followed, named: Callable[[Followed, Column], str]) -> Iterator[str]:
+        quote = self.dialect.quote
+        for column in followed.table.columns:
+            if check := self._stored(column, followed).check:
+                yield f"CONSTRAINT {quote(named(followed, column))} CHECK ({check(quote(column.name))})"
 
     def digest_index(self, target: Name, name: str) -> str:
         on = f"{self.dialect.table(target)} ({self.dialect.quote(digest.COLUMN)})"

@@ -9,7 +9,7 @@ from replicator.errors import Refused
 from replicator.model.schema import Name
 from replicator.model.selection import Places, Selection
 
-NESTED = Places(default_schema="public", schemas=True, name_bytes=63, folds_case=False)
+NESTED = Places(default_schema="public", schemas=True, name_bytes=63)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from replicator.engine import Capabilities, Endpoint, Source, Target
-from replicator.engines.mysql.names import barred
+from replicator.engines.mysql.names import barred, fold
 from replicator.engines.mysql.position import BinlogPosition
 from replicator.model.selection import Places
 from replicator.model.stream import Identity
@@ -18,7 +18,7 @@ class Mysql:
         default_schema="",
         schemas=False,
         name_bytes=None,
-        folds_case=True,
+        fold=fold,
         reserved=("_replicator_",),
         barred=barred,
     )

@@ -10,6 +10,7 @@ import pymysql
 from replicator.engine import Endpoint, Objects
 from replicator.engines.mysql.connect import Connection, open_session, query
 from replicator.engines.mysql.lock import shown
+from replicator.engines.mysql.names import fold
 from replicator.engines.mysql.session import LOCK_PATIENCE_S, TargetSession
 from replicator.engines.mysql.targetfailures import LOCK_TIMEOUT, MADE_MEANWHILE, number
 from replicator.errors import Fenced, ReplicatorError, Retryable
@@ -21,7 +22,7 @@ from replicator.sql.waiting import saying_who_holds
 
 class MysqlLedger(SqlLedger):
     def __init__(self, session: TargetSession, where: Endpoint) -> None:
-        super().__init__(session, schemas=False, fold=str.lower, collation=session.flavor.exact_collation)
+        super().__init__(session, schemas=False, fold=fold, collation=session.flavor.exact_collation)
         self._where = where
         self._blocked = session.flavor.blockers
 

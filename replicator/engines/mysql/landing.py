@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from replicator import remedies
 from replicator.engine import Finding
-from replicator.engines.mysql.names import barred
+from replicator.engines.mysql.names import barred, fold
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.storage import KEY_BYTES
 from replicator.engines.mysql.targettypes import TargetTypes
@@ -20,10 +20,9 @@ from replicator.sql import digest
 MOST_COLUMNS = 1017
 ROW_BYTES, INLINE_BYTES = 8126, 40
 """InnoDB keeps so much of a row in its page, and of a long value so much beside it at the most."""
-_TWINS = "SELECT HEX(WEIGHT_STRING(CONVERT(%s USING utf8mb3) COLLATE utf8mb3_general_ci))"
 
 
-def shape(session: TargetSession, followed: Followed, types: TargetTypes) -> Iterator[Finding]:
+def shape(followed: Followed, types: TargetTypes) -> Iterator[Finding]:
     """What no table of these servers can have."""
     table = followed.table
     leave_out = f"--exclude {remedies.shell(table.name)}"
@@ -33,7 +32,7 @@ def shape(session: TargetSession, followed: Followed, types: TargetTypes) -> Ite
         if column.name.lower() == digest.COLUMN:
             what = f"{table.name}: the column name {digest.COLUMN} is kept for bookkeeping"
             yield Finding("refuse", what, f"rename it at the source, or {leave_out}")
-    yield from _twins(session, followed)
+    yield from _twins(followed)
     if len(table.columns) + followed.digested > MOST_COLUMNS:
         what = f"{table.name} has {len(table.columns)} columns; InnoDB holds {MOST_COLUMNS}"
         yield Finding("refuse", what, leave_out)
@@ -61,14 +60,11 @@ def shape(session: TargetSession, followed: Followed, types: TargetTypes) -> Ite
         )
 
 
-def _twins(session: TargetSession, followed: Followed) -> Iterator[Finding]:
-    """Columns whose names the server takes for the same: by their letters alone."""
+def _twins(followed: Followed) -> Iterator[Finding]:
+    """Columns whose names the server takes for the same."""
     seen: dict[str, str] = {}
     for name in followed.table.names:
-        if barred(name):
-            continue
-        weight = name.upper() if name.isascii() else session.execute(_TWINS, (name,)).fetchone()[0]
-        twin = seen.setdefault(weight, name)
+        twin = seen.setdefault(fold(name), name)
         if twin != name:
             yield Finding(
                 "refuse",

@@ -24,6 +24,14 @@ def quote_table(name: Name) -> str:
     return f"{quote(name.schema)}.{quote(name.name)}"
 
 
+def fold(name: str) -> str:
+    """The form under which the servers take two names of columns for the same, and of tables where they fold them.
+
+    Python knows some more pairs than they do (Georgian, Cherokee).
+    """
+    return "".join(letter.lower()[0] for letter in name)
+
+
 def barred(name: str) -> str:
     """Why a name cannot be one of a table or a column; empty where it can."""
     if len(name) > NAME_CHARACTERS:

@@ -13,10 +13,11 @@ from typing import Literal
 
 from replicator.engine import Finding
 from replicator.engines.mysql import existing, landing
+from replicator.engines.mysql.names import fold
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.statements import DIALECT
 from replicator.engines.mysql.targettypes import TargetTypes
-from replicator.model.schema import Name
+from replicator.model.schema import Column, Name
 from replicator.model.stream import Followed
 from replicator.model.values import Row
 from replicator.sql import digest
@@ -37,14 +38,14 @@ class MysqlStructure:
         self._types = types
         collation = session.flavor.exact_collation
         suffix = f" ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}"
-        self._ddl = Ddl(DIALECT, types.storage, f"binary({digest.SIZE})", suffix)
+        self._ddl = Ddl(DIALECT, types.storage, f"binary({digest.SIZE})", suffix, _check_name)
 
     def findings(self, tables: Sequence[Followed], known: Mapping[Name, Followed]) -> list[Finding]:
         found: list[Finding] = []
         with self._session.reading():
             there = self._there()
             for followed in tables:
-                found += landing.shape(self._session, followed, self._types)
+                found += landing.shape(followed, self._types)
                 mine = known.get(followed.table.name)
                 if self._fold(followed.target.name) in there:
                     ours = mine is not None and mine.made
@@ -54,7 +55,7 @@ class MysqlStructure:
 
     def _fold(self, name: str) -> str:
         """The form under which the server takes two table names for the same."""
-        return name if self._session.keeps_case else name.lower()
+        return name if self._session.keeps_case else fold(name)
 
     def _there(self) -> dict[str, str]:
         """The tables and views, by their folded names, with their comments."""
@@ -129,6 +130,11 @@ class MysqlStructure:
 
     def stored(self, followed: Followed) -> tuple[str, ...]:
         return tuple(self._types.storage(followed, column).type for column in followed.table.columns)
+
+
+def _check_name(followed: Followed, column: Column) -> str:
+    """MySQL's own is the table's with a number behind it, which may be too long; it is one for the whole database."""
+    return f"_replicator_{_short(followed.target.name, column.name)}"
 
 
 def _short(*parts: str) -> str:

@@ -17,7 +17,6 @@ class Postgres:
         default_schema="public",
         schemas=True,
         name_bytes=63,
-        folds_case=False,
         reserved=("pg_", "_replicator_"),
     )
 

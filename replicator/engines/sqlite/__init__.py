@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from replicator.engine import Capabilities, CopySource, Endpoint, Source, Target
+from replicator.engines.sqlite.names import fold
 from replicator.errors import UsageError
 from replicator.model.position import Position
 from replicator.model.selection import Places
@@ -20,7 +21,7 @@ class Sqlite:
         default_schema="main",
         schemas=False,
         name_bytes=None,
-        folds_case=True,
+        fold=fold,
         reserved=("sqlite_", "_replicator_"),
     )
 

@@ -8,6 +8,7 @@ from typing import Literal
 from replicator import remedies
 from replicator.engine import Finding
 from replicator.engines.sqlite import existing
+from replicator.engines.sqlite.names import fold
 from replicator.engines.sqlite.statements import DDL, DIALECT
 from replicator.engines.sqlite.types import storage
 from replicator.errors import ReplicatorError
@@ -43,7 +44,7 @@ class SqliteStructure:
         found: list[Finding] = []
         seen: dict[str, str] = {}
         for column in table.columns:
-            twin = seen.setdefault(column.name.lower(), column.name)
+            twin = seen.setdefault(fold(column.name), column.name)
             if twin != column.name:
                 found.append(
                     Finding(
@@ -163,7 +164,3 @@ def _indexes(followed: Followed) -> Iterator[tuple[str, str]]:
     if followed.digested:
         name = f"_replicator_{followed.target.name}({digest.COLUMN})"
         yield name, DDL.digest_index(followed.target, name)
-
-
-def fold(name: str) -> str:
-    return name.lower() if name.isascii() else "".join(c.lower() if c.isascii() else c for c in name)

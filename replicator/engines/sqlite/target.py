@@ -15,8 +15,9 @@ from replicator.engines.sqlite import checks
 from replicator.engines.sqlite.connect import uri
 from replicator.engines.sqlite.failures import code_of, translate, violation
 from replicator.engines.sqlite.lock import RunnerLock
+from replicator.engines.sqlite.names import fold
 from replicator.engines.sqlite.statements import DIALECT
-from replicator.engines.sqlite.structure import SqliteStructure, fold
+from replicator.engines.sqlite.structure import SqliteStructure
 from replicator.engines.sqlite.types import storage
 from replicator.errors import CannotApply
 from replicator.sql.applier import SqlApplier

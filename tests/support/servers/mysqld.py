@@ -16,6 +16,8 @@ from replicator.demo.process import ServerDirectory, free_port, launch, service_
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+WITH_THE_DATA = ("lower-case-table-names",)
+"""Settings that the data directory is made with."""
 
 
 class Place(Protocol):
@@ -129,7 +131,8 @@ class Mysqld:
 
     def _make_data(self) -> None:
         inside = self._program.place.directory(self._directory)
-        process = self._launch([*self._program.make_data, f"--datadir={inside}/data"])
+        said = [f"--{name}={self.settings[name]}" for name in WITH_THE_DATA if name in self.settings]
+        process = self._launch([*self._program.make_data, *said, f"--datadir={inside}/data"])
         if process.wait() != 0:
             raise RuntimeError(f"the data directory could not be made:\n{tail(self.log)}")
 

@@ -112,6 +112,11 @@ _untested = click.option(
 _give_up = click.option(
     "--give-up-after", type=float, metavar="SECONDS", help="Exit 6 when a peer stays away this long."
 )
+_max_retained = click.option(
+    "--max-retained",
+    metavar="SIZE",
+    help="Give up the stream's slot (exit 4) when the source keeps more log for it: 50GB.",
+)
 ONE_SHOT_S = 300.0
 """How long a command that promises an end waits for a peer that is away."""
 
@@ -162,6 +167,7 @@ def check(file: Path | None, verbose: bool, backfill: bool, values: bool, **give
 @_untested
 @click.option("--once", is_flag=True, help="Stop when all that was committed before the start is applied.")
 @_give_up
+@_max_retained
 def sync(file: Path | None, verbose: bool, once: bool, **given: Any) -> None:
     """Copy what is missing, then follow the log until stopped."""
     from replicator.pipeline.sync import Sync
@@ -171,8 +177,16 @@ def sync(file: Path | None, verbose: bool, once: bool, **given: Any) -> None:
     stop = _stop(8 if once else 0)
     source, target = _ends(settings, log=True)
     options = replace(
-        _asked(settings, target), once=once, give_up_s=settings.give_up_after or (ONE_SHOT_S if once else None)
+        _asked(settings, target),
+        once=once,
+        give_up_s=settings.give_up_after or (ONE_SHOT_S if once else None),
+        max_retained=settings.max_retained,
     )
+    if options.max_retained is not None and not source.engine.capabilities.keeps_log:
+        raise UsageError(
+            "max_retained: this source keeps its log by time, whoever reads it",
+            remedy="binlog_expire_logs_seconds at the source says for how long",
+        )
     with copy_report() as report:
         mark = Sync(source, target, options, stop, report).run()
     click.echo(f"{'everything is applied, at' if once else 'stopped cleanly at'} {mark or 'no position yet'}")

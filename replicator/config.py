@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError
 
 from replicator import remedies
 from replicator.engine import Objects
@@ -52,6 +52,7 @@ class Config(_Strict):
     append: bool = False
     allow_untested: bool = False
     give_up_after: Annotated[float, Field(gt=0)] | None = None
+    max_retained: Annotated[ByteSize, Field(gt=0)] | None = None
     log_format: Literal["text", "json"] = "text"
 
     @property
@@ -107,6 +108,11 @@ def load(file: Path | None, given: Mapping[str, Any], ends: Sequence[str] = ("so
             )
     if config.truncate and config.append:
         raise UsageError("--truncate and --append exclude each other")
+    if config.max_retained is not None and config.slot is not None:
+        raise UsageError(
+            f"{where}: max_retained gives up the stream's own slot, and {config.slot!r} is yours",
+            remedy="leave one of them out; the server's own limit is max_slot_wal_keep_size",
+        )
     return config
 
 

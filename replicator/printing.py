@@ -14,6 +14,7 @@ import click
 from replicator import remedies
 from replicator.errors import Unfinished, UsageError
 from replicator.model.stream import Followed
+from replicator.pipeline.pulse import shown
 
 if TYPE_CHECKING:
     from replicator.pipeline.checking import Checked
@@ -114,9 +115,20 @@ def _say_runner(runner: dict[str, Any], running: bool) -> None:
     if runner["lag_seconds"] is not None:
         click.echo(f"  {'lag':12}{runner['lag_seconds']:.1f} s")
     if runner["retained_bytes"] is not None:
-        click.echo(f"  {'kept log':12}{runner['retained_bytes'] / (1 << 20):.1f} MiB at the source")
+        click.echo(f"  {'kept log':12}{_kept(runner)}")
+    if runner["danger"] is not None:
+        click.echo(f"  {'danger':12}{runner['danger']}")
     if runner["error"] is not None:
         click.echo(f"  {'last error':12}{runner['error']}")
+
+
+def _kept(runner: dict[str, Any]) -> str:
+    parts = [f"{shown(runner['retained_bytes'])} at the source"]
+    if runner["room_bytes"] is not None:
+        parts.append(f"lost after {shown(max(0, runner['room_bytes']))} more")
+    if runner["keeps_seconds"] is not None:
+        parts.append(f"there for {runner['keeps_seconds'] / 3600:.1f} h at least once the stream stands")
+    return ", ".join(parts)
 
 
 def status_json(found: Sequence[Standing]) -> None:
@@ -144,6 +156,9 @@ def _document(each: Standing) -> dict[str, Any]:
             "head": heard.head,
             "lag_seconds": heard.lag_seconds,
             "retained_bytes": heard.retained_bytes,
+            "room_bytes": heard.room_bytes,
+            "keeps_seconds": heard.keeps_seconds,
+            "danger": heard.danger,
             "error": heard.error,
         },
         "tables": [

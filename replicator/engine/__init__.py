@@ -19,6 +19,7 @@ from replicator.engine.facts import (
     Listing,
     Objects,
     Policies,
+    Retention,
 )
 from replicator.engine.source import Catalog, CopySource, Prepared, Reader, Snapshot, Source
 from replicator.engine.target import Applier, Ledger, Structure, Target
@@ -42,6 +43,7 @@ __all__ = [
     "Policies",
     "Prepared",
     "Reader",
+    "Retention",
     "Snapshot",
     "Source",
     "Structure",

@@ -26,12 +26,28 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine can do, as data."""
+    """What an engine can do, as data. `keeps_log`: its log is kept for a stream until the stream has confirmed it."""
 
     reads_log: bool
     writes: bool
     transactional_ddl: bool
     parallel_writers: bool
+    keeps_log: bool = False
+
+
+@dataclass(frozen=True)
+class Retention:
+    """The log behind a stream's mark that the source still has, and how long it will; None: not known, or for ever.
+
+    `bytes`: so much of it there is at least. `room_bytes`: so much more may be written until the source lets go of what
+    is not read. `keeps_seconds`: so long a stream that stops now can be taken up again at least. `danger`: why that end
+    is near; empty where it is not.
+    """
+
+    bytes: int | None = None
+    room_bytes: int | None = None
+    keeps_seconds: float | None = None
+    danger: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from replicator.engine.facts import Finding, Listing, Objects, Policies
+from replicator.engine.facts import Finding, Listing, Objects, Policies, Retention
 from replicator.model.builder import Limits
 from replicator.model.change import Batch
 from replicator.model.position import Position
@@ -169,8 +169,12 @@ class Source(CopySource, Protocol):
         """A position that covers every commit that is visible at the source now."""
         ...
 
-    def retained_bytes(self, identity: Identity) -> int | None:
-        """How much log the source keeps for the stream."""
+    def retention(self, identity: Identity, mark: Position) -> Retention:
+        """The log that the source still has for a stream at `mark`."""
+        ...
+
+    def give_up(self, identity: Identity) -> None:
+        """Let the source forget the log that it keeps for the stream, whose reader is closed: its position is lost."""
         ...
 
     def drop(self, identity: Identity) -> list[str]:

@@ -92,7 +92,8 @@ class Beat:
     """What a runner says of itself every few seconds. Times are seconds since 1970, UTC.
 
     `lag_seconds`: how long the oldest point of the source's log that is not reached has been waiting, true to one beat;
-    0 where everything is applied, None while there is no log to follow.
+    0 where everything is applied, None while there is no log to follow. `retained_bytes`, `room_bytes`, `keeps_seconds`
+    and `danger` as in `Retention`.
     """
 
     pid: int
@@ -103,3 +104,6 @@ class Beat:
     retained_bytes: int | None = None
     error: str | None = None
     lag_seconds: float | None = None
+    room_bytes: int | None = None
+    keeps_seconds: float | None = None
+    danger: str | None = None

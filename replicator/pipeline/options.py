@@ -14,7 +14,7 @@ class Options:
     """`restart`: a backfill begins anew. `recopy`: patterns of tables to copy again; empty for all of them.
 
     `own_settings`: a recopy takes the settings given here, and not the ledger's. `allow_untested`: servers of a version
-    that nobody here knows.
+    that nobody here knows. `max_retained`: bytes of log that the source may keep for the stream.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Options:
     allow_untested: bool = False
     recopy: tuple[str, ...] = ()
     give_up_s: float | None = None
+    max_retained: int | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from replicator.engine import Reader, Source, Target
 from replicator.model.change import Batch, StreamMark
 from replicator.model.position import Position
-from replicator.model.stream import Followed, Identity
+from replicator.model.stream import Followed
 from replicator.pipeline.progress import Report
 from replicator.pipeline.pulse import Pulse
 from replicator.pipeline.stop import Stop
@@ -38,7 +38,6 @@ class Pump:
         source: Source,
         reader: Reader,
         target: Target,
-        identity: Identity,
         stop: Stop,
         report: Report,
         pulse: Pulse,
@@ -49,7 +48,6 @@ class Pump:
         self._source = source
         self._reader = reader
         self._target = target
-        self._identity = identity
         self._stop = stop
         self._report = report
         self._pulse = pulse
@@ -132,13 +130,15 @@ class Pump:
         self._report.applied(batch)
 
     def _beat(self) -> None:
-        if self._in_parts or not self._pulse.due:
+        if not self._pulse.due:
+            return
+        if self._in_parts:
+            self._pulse.look()
             return
         head = self._source.head()
         self._pulse.say(
             self._target.ledger,
             head=str(head),
-            retained_bytes=self._source.retained_bytes(self._identity),
             lag_seconds=self._lag(head),
         )
 

@@ -30,7 +30,7 @@ class Run(Generic[AnySource]):
         self._options = options
         self._stop = stop
         self._report = Counted(report)
-        self._pulse = Pulse(options.name)
+        self._pulse = Pulse(options.name, options.max_retained)
         self._epoch: int | None = None
         """The one that this run holds, once it has claimed the stream: another one in the ledger ends it."""
 

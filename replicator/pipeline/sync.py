@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from replicator import failpoints
-from replicator.engine import ALREADY_MADE, Finding, Objects, Snapshot, Source, Target
-from replicator.errors import CannotApply, Refused, Unfinished
+from replicator.engine import ALREADY_MADE, Finding, Objects, Retention, Snapshot, Source, Target
+from replicator.errors import CannotApply, Refused, ReplicatorError, Retryable, Unfinished
 from replicator.model.builder import Limits
 from replicator.model.position import Position
 from replicator.model.schema import Name
-from replicator.model.stream import Followed, StreamState
+from replicator.model.stream import Followed, Identity, StreamState
 from replicator.pipeline.choosing import NEW, PENDING, choose, reshaped, survey
 from replicator.pipeline.copying import copy, finish
 from replicator.pipeline.options import End, Options
 from replicator.pipeline.preflight import admit
 from replicator.pipeline.progress import Report
+from replicator.pipeline.pulse import TooMuchKept
 from replicator.pipeline.pump import Pump
 from replicator.pipeline.run import Run
 from replicator.pipeline.stop import Stop
@@ -35,6 +37,8 @@ class Sync(Run[Source]):
         self._head: Position | None = None
         self._mark: str | None = None
         self._tables: list[Followed] = []
+        self._identity: Identity | None = None
+        self._durable: Position | None = None
 
     def run(self) -> str | None:
         self._until_done()
@@ -48,6 +52,45 @@ class Sync(Run[Source]):
 
     def _open(self) -> Source:
         return self._source_end.engine.source(self._source_end.endpoint, log.warning)
+
+    def _attempt(self) -> None:
+        try:
+            super()._attempt()
+        except Retryable:
+            self._look_meanwhile()
+            raise
+
+    def _look_meanwhile(self) -> None:
+        """A target that stays away makes the source keep its log."""
+        if self._identity is None:
+            return
+        try:
+            with closing(self._open()) as source:
+                self._watch(source, self._identity)
+                with self._giving_up(source):
+                    self._pulse.look()
+        except TooMuchKept:
+            raise
+        except ReplicatorError as error:
+            log.debug("the source cannot be asked either: %s", error.what)
+
+    def _watch(self, source: Source, identity: Identity) -> None:
+        self._identity = identity
+
+        def ask() -> Retention:
+            return Retention() if self._durable is None else source.retention(identity, self._durable)
+
+        self._pulse.retention = ask
+
+    @contextmanager
+    def _giving_up(self, source: Source) -> Iterator[None]:
+        """Nothing of ours reads the log any more when this is left by what it raises."""
+        try:
+            yield
+        except TooMuchKept:
+            assert self._identity is not None
+            source.give_up(self._identity)
+            raise
 
     def _work(self, source: Source, target: Target) -> None:
         known = target.ledger.peek(self._options.name)
@@ -65,12 +108,14 @@ class Sync(Run[Source]):
         self._hold(known, state)
         for name in leave:
             log.warning("%s is not followed any more; its copy stays as it is", name)
-        if state.phase == "preparing":
-            mark = self._first(source, target, state, tables)
-        else:
-            mark = self._resume(source, target, state, tables)
-        if mark is not None:
-            self._follow(source, target, mark)
+        self._watch(source, state.identity)
+        with self._giving_up(source):
+            if state.phase == "preparing":
+                mark = self._first(source, target, state, tables)
+            else:
+                mark = self._resume(source, target, state, tables)
+            if mark is not None:
+                self._follow(source, target, mark)
 
     def _choose(self, source: Source, target: Target, known: StreamState | None) -> list[Followed]:
         def ready(fresh: Sequence[Followed]) -> list[Finding]:
@@ -94,7 +139,7 @@ class Sync(Run[Source]):
             failpoints.hit("ddl_after")
             tables = [replace(f, floor=str(prepared.snapshot.position)) for f in carried(source, state, tables)]
             target.ledger.record(tables, mark=prepared.mark, phase="streaming")
-            self._mark = str(prepared.mark)
+            self._mark, self._durable = str(prepared.mark), prepared.mark
             self._tables = tables
             return prepared.mark if self._copy(prepared.snapshot, target, tables) else None
         finally:
@@ -104,7 +149,7 @@ class Sync(Run[Source]):
         """The slot is never remade: unfinished and new tables are copied under a later snapshot, then the log."""
         assert state.mark is not None
         mark = self._source_end.engine.position(state.mark)
-        self._mark = state.mark
+        self._mark, self._durable = state.mark, mark
         self._tables = tables
         source.guard(replace(state, tables=self._guarded(state, tables)), mark)
         # A later timeline, for one, is now the one to compare with.
@@ -145,7 +190,6 @@ class Sync(Run[Source]):
             source,
             reader,
             target,
-            state.identity,
             self._stop,
             self._report,
             self._pulse,
@@ -164,6 +208,7 @@ class Sync(Run[Source]):
 
     def _settle(self, target: Target, durable: Position) -> None:
         """Tables whose copy overlapped the log, which is past it now, become like all others."""
+        self._durable = durable
         position = self._source_end.engine.position
         due = [f for f in self._tables if f.settles is not None and durable.covers(position(f.settles))]
         if not due:

@@ -1,4 +1,4 @@
-"""The ledger's tables, format version 4.
+"""The ledger's tables, format version 5.
 
 In schema `replicator` where the target has schemas, as `_replicator_*` elsewhere. A change of anything here raises
 FORMAT_VERSION, and comes with its migration and a fixture of the old rows.
@@ -14,10 +14,10 @@ from sqlalchemy.dialects.mysql import LONGTEXT
 
 from replicator.model.schema import Name
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 SCHEMA = "replicator"
 PREFIX = "_replicator_"
-SINCE_2, SINCE_3, SINCE_4 = {"since": 2}, {"since": 3}, {"since": 4}
+SINCE_2, SINCE_3, SINCE_4, SINCE_5 = {"since": 2}, {"since": 3}, {"since": 4}, {"since": 5}
 
 
 class LedgerTables:
@@ -83,8 +83,10 @@ class LedgerTables:
             sa.Column("retained_bytes", big),
             sa.Column("error", text),
             sa.Column("lag_seconds", sa.Float(53), info=SINCE_2),
+            sa.Column("room_bytes", big, info=SINCE_5),
+            sa.Column("keeps_seconds", sa.Float(53), info=SINCE_5),
+            sa.Column("danger", text, info=SINCE_5),
         )
-
         self.prepared = self._table(
             "prepared",
             sa.Column("stream", sa.String(40), primary_key=True),

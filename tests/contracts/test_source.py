@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from replicator.engine import ALREADY_MADE, Objects, Prepared
+from replicator.engine import ALREADY_MADE, Objects, Prepared, Retention
 from replicator.errors import Fenced, PositionLost
 from replicator.model.change import StreamMark
 from replicator.model.position import Position
@@ -118,7 +118,8 @@ def test_where_nothing_is_needed_nothing_is_made(untouched: SourceUnderTest) -> 
         assert untouched.inventory() == before
         assert untouched.source.drop(IDENTITY) == untouched.source.strays("contract") == []
     prepared.snapshot.close()
-    assert untouched.source.retained_bytes(IDENTITY) is None
+    untouched.source.give_up(IDENTITY)
+    assert untouched.inventory() == before
 
 
 def test_a_running_reader_keeps_its_objects(keeping: SourceUnderTest, kept: Prepared) -> None:
@@ -297,14 +298,26 @@ def test_head_covers_every_commit(logged: SourceUnderTest, made: Prepared) -> No
 
 
 def test_the_log_that_is_kept_is_measured(keeping: SourceUnderTest, kept: Prepared) -> None:
-    before = keeping.source.retained_bytes(IDENTITY)
-    assert before is not None and before >= 0
+    before = keeping.source.retention(IDENTITY, kept.mark)
+    assert before.bytes is not None and before.bytes >= 0 and before.danger == ""
     for key in range(10, 20):
         keeping.execute(f"INSERT INTO t VALUES ({key}, 'x')")
     time.sleep(0.05)
-    after = keeping.source.retained_bytes(IDENTITY)
-    assert after is not None and after > before
-    assert keeping.source.retained_bytes(Identity("absent", "f" * 32)) is None
+    after = keeping.source.retention(IDENTITY, kept.mark)
+    assert after.bytes is not None and after.bytes > before.bytes
+    assert keeping.source.retention(Identity("absent", "f" * 32), kept.mark) == Retention()
+
+
+def test_a_log_that_is_given_up_is_not_kept(keeping: SourceUnderTest, kept: Prepared) -> None:
+    """Once the reader is closed; the position is then lost."""
+    with reading(keeping.source, kept.mark, following(table_of(keeping))) as reader:
+        reader.read(0.1, 10.0)
+    state = state_of(keeping, kept.mark)
+    keeping.source.give_up(IDENTITY)
+    assert keeping.source.retention(IDENTITY, kept.mark) == Retention()
+    with pytest.raises(PositionLost):
+        keeping.source.guard(state, kept.mark)
+    keeping.source.give_up(IDENTITY)
 
 
 def test_a_followed_table_has_its_floor_as_text(logged: SourceUnderTest, made: Prepared) -> None:

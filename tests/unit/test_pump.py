@@ -108,10 +108,10 @@ class Run:
         assert state is not None and state.mark is not None
         reader = Reader(self.log)
         self.readers.append(reader)
-        source = SimpleNamespace(head=lambda: Number(0), retained_bytes=lambda identity: 0)
+        source = SimpleNamespace(head=lambda: Number(0))
         wrapped = SimpleNamespace(ledger=target.ledger, applier=self.faulty.around(target.applier))
         end = None if until is None else Number(until)
-        pump = Pump(source, reader, wrapped, IDENTITY, self.stop, Report(), Pulse("test"), end)
+        pump = Pump(source, reader, wrapped, self.stop, Report(), Pulse("test"), end)
         try:
             pump.run(Number(int(state.mark)), [followed(ITEMS)])
         except Retryable:

@@ -15,12 +15,12 @@ from replicator.engines.mysql import versions
 from replicator.engines.mysql.connect import query, user
 from replicator.engines.mysql.failures import ANEW, translate
 from replicator.engines.mysql.names import quote_all, quote_table
+from replicator.engines.mysql.retention import DAY_S, EXPIRY, expiry
 from replicator.engines.mysql.server import LOG_OFF, Server
 from replicator.errors import PositionLost, Refused, ReplicatorError
 from replicator.model.schema import Table
 from replicator.model.stream import Followed
 
-EXPIRY_S = 24 * 3600
 NO_SUCH_STATEMENT = 1064
 _FILTERS = frozenset(
     f"Replicate_{which}_{what}" for which in ("Do", "Ignore", "Wild_Do", "Wild_Ignore") for what in ("DB", "Table")
@@ -32,7 +32,6 @@ _LOG = (
     "binlog_row_image",
     "binlog_row_value_options",
     "gtid_strict_mode",
-    "expire_logs_days",
     "read_only",
 )
 _ENGINES = """
@@ -89,7 +88,7 @@ def refuse_silence(server: Server, tables: Sequence[Table]) -> None:
 
 
 def _log(server: Server) -> Iterator[Finding]:
-    has = server.control.variables(*_LOG, *server.flavor.expiry)
+    has = server.control.variables(*_LOG)
     if has.get("log_bin") != "ON":
         yield Finding("refuse", "log_bin is OFF: the source writes no binary log", LOG_OFF)
         return
@@ -104,13 +103,12 @@ def _log(server: Server) -> Iterator[Finding]:
         yield from _as_replica(server)
     except Refused as error:
         yield Finding("refuse", error.what, error.remedy)
-    seconds = next((int(float(has[name])) for name in server.flavor.expiry if name in has), 0)
-    seconds = seconds or int(float(has.get("expire_logs_days") or 0) * EXPIRY_S)
-    if 0 < seconds < EXPIRY_S:
+    seconds = expiry(server)
+    if 0 < seconds < DAY_S:
         yield Finding(
             "refuse",
             f"the log is kept for {seconds} s only; a stream that stands longer than that is lost",
-            f"SET GLOBAL {server.flavor.expiry[0]} = {7 * EXPIRY_S}",
+            f"SET GLOBAL {EXPIRY} = {7 * DAY_S}",
         )
 
 

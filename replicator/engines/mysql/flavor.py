@@ -70,8 +70,6 @@ class Flavor:
     replica_right: str
     """To see what it follows."""
     dump_right: str
-    expiry: tuple[str, ...]
-    """Settings that say after how many seconds a log file is removed, the first that the server has; 0: never."""
     holders: str
     """The sessions that stand in the way of a lock on all tables."""
     exact_collation: str
@@ -131,7 +129,6 @@ MYSQL = Flavor(
     monitor_right="REPLICATION CLIENT",
     replica_right="REPLICATION CLIENT",
     dump_right="REPLICATION SLAVE",
-    expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, UTC_TIMESTAMP()) "
     "FROM information_schema.innodb_trx ORDER BY trx_started",
     exact_collation="utf8mb4_0900_bin",
@@ -180,7 +177,6 @@ MARIADB = Flavor(
     monitor_right="BINLOG MONITOR",
     replica_right="SLAVE MONITOR",
     dump_right="REPLICATION SLAVE",
-    expiry=("binlog_expire_logs_seconds",),
     holders="SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) "
     "FROM information_schema.innodb_trx ORDER BY trx_started",
     exact_collation="utf8mb4_nopad_bin",

@@ -99,7 +99,15 @@ class Server:
 
     def files(self) -> list[str]:
         """The files of the log that are there, the oldest first."""
-        return [str(row[0]) for row in self.control.query("SHOW BINARY LOGS")]
+        return [*self.sizes()]
+
+    def sizes(self) -> dict[str, int]:
+        """The files of the log that are there, each with its bytes."""
+        return {str(row[0]): int(row[1]) for row in self.control.query("SHOW BINARY LOGS")}
+
+    def now(self) -> int:
+        """The server's clock: seconds since 1970."""
+        return int(self.control.one("SELECT UNIX_TIMESTAMP()"))
 
     def log_file(self, name: str) -> LogFile:
         """With its time, which tells it from another of that name."""

@@ -9,8 +9,8 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
-from replicator.engine import Endpoint, Finding, Objects, Prepared
-from replicator.engines.mysql import checks, consistent, guard
+from replicator.engine import Endpoint, Finding, Objects, Prepared, Retention
+from replicator.engines.mysql import checks, consistent, guard, retention
 from replicator.engines.mysql.catalog import MysqlCatalog
 from replicator.engines.mysql.dump import Replica
 from replicator.engines.mysql.position import BinlogPosition
@@ -96,9 +96,12 @@ class MysqlSource:
             self._gtids = self._server.has_gtids()
         return self._server.head(gtids=self._gtids)
 
-    def retained_bytes(self, identity: Identity) -> int | None:
+    def retention(self, identity: Identity, mark: Position) -> Retention:
+        assert isinstance(mark, BinlogPosition)
+        return retention.retention(self._server, mark)
+
+    def give_up(self, identity: Identity) -> None:
         """The server keeps nothing for the stream."""
-        return None
 
     def drop(self, identity: Identity) -> list[str]:
         return []

@@ -12,7 +12,9 @@ from replicator.model.stream import Identity
 
 class Postgres:
     schemes = ("postgresql", "postgres")
-    capabilities = Capabilities(reads_log=True, writes=True, transactional_ddl=True, parallel_writers=True)
+    capabilities = Capabilities(
+        reads_log=True, writes=True, transactional_ddl=True, parallel_writers=True, keeps_log=True
+    )
     places = Places(
         default_schema="public",
         schemas=True,

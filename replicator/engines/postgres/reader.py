@@ -343,14 +343,3 @@ def head(connection: SqlConnection) -> Lsn:
     """Covers every commit that is visible now, also one whose WAL is not yet flushed."""
     with answered_in(ANSWER_S, connection):
         return Lsn.parse(query(connection, "SELECT pg_current_wal_insert_lsn()::text")[0][0])
-
-
-def retained_bytes(connection: SqlConnection, slot: str) -> int | None:
-    with answered_in(ANSWER_S, connection):
-        rows = query(
-            connection,
-            "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint FROM pg_replication_slots "
-            "WHERE slot_name = %s",
-            (slot,),
-        )
-    return rows[0][0] if rows else None

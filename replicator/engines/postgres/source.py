@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from psycopg2.extensions import connection as SqlConnection
 
 from replicator import failpoints
-from replicator.engine import Endpoint, Finding, Objects, Prepared
-from replicator.engines.postgres import checks, guard, publication, reader
+from replicator.engine import Endpoint, Finding, Objects, Prepared, Retention
+from replicator.engines.postgres import checks, guard, publication, reader, retention
 from replicator.engines.postgres.catalog import PostgresCatalog
 from replicator.engines.postgres.connect import connect, query, translated
 from replicator.engines.postgres.names import ANEW, quote
@@ -211,8 +211,12 @@ class PostgresSource:
     def head(self) -> Lsn:
         return reader.head(self._sql)
 
-    def retained_bytes(self, identity: Identity) -> int | None:
-        return reader.retained_bytes(self._sql, identity.slot or identity.object_name)
+    def retention(self, identity: Identity, mark: Position) -> Retention:
+        return retention.retention(self._sql, identity.slot or identity.object_name)
+
+    def give_up(self, identity: Identity) -> None:
+        assert identity.slot is None, "a slot of the user's"
+        retention.give_up(self._sql, identity.object_name)
 
     def close(self) -> None:
         self._sql.close()

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.support.databases import PostgresDatabase
+from tests.support.faults import OWN_PROCESS
 from tests.support.pair import Pair
 from tests.support.servers.postgres import private_postgres
 from tests.support.wait import until
@@ -90,7 +91,7 @@ def peak_mb(process: psutil.Process) -> float:
 def one_large_transaction(pair: Pair, rows: int, held_s: float) -> None:
     """Applied row by row, and held up in its middle for many times the server's patience."""
     pair.database.execute("CREATE TABLE big (id int PRIMARY KEY, x int); CREATE TABLE small (id int PRIMARY KEY)")
-    running = pair.following(failpoint=f"row_applied:{rows // 2}=sleep:{held_s}")
+    running = pair.following(failpoint=f"row_applied:{rows // 2}=sleep:{held_s}", env=OWN_PROCESS)
     process = psutil.Process(running.pid)
     began = time.monotonic()
     pair.database.execute(

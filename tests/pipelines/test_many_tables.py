@@ -12,6 +12,7 @@ import pytest
 
 from tests.pipelines.test_load import peak_mb
 from tests.support.databases import PostgresDatabase
+from tests.support.faults import OWN_PROCESS
 from tests.support.pair import Pair
 from tests.support.servers.postgres import private_postgres
 
@@ -61,7 +62,7 @@ def many_tables(pair: Pair, count: int) -> None:
         expected = {f"t{i}": list(ROWS) if i % 30 == 0 else [] for i in range(1, count + 1)}
         assert pair.sync(failpoint="slot_created=kill").wait(120) == -9  # its publication is removed and made again
         began = time.monotonic()
-        running = pair.following()
+        running = pair.following(env=OWN_PROCESS)
         print(f"{count} tables: the log is followed after {time.monotonic() - began:.1f} s;", end=" ")
         owner.execute("INSERT INTO t7 VALUES (1, 'new'); UPDATE t60 SET body = 'c' WHERE id = 3; DELETE FROM t30")
         expected |= {"t7": [(1, "new")], "t60": [(1, "a"), (2, "b"), (3, "c")], "t30": []}
@@ -77,7 +78,7 @@ def many_tables(pair: Pair, count: int) -> None:
         owner.execute("CREATE TABLE later (id int PRIMARY KEY, body text); INSERT INTO later VALUES (1, 'x')")
         owner.execute("INSERT INTO t8 VALUES (1, 'between')")
         began = time.monotonic()
-        running = pair.following()
+        running = pair.following(env=OWN_PROCESS)
         print(f"a restart took {time.monotonic() - began:.1f} s;", end=" ")
         owner.execute("INSERT INTO later VALUES (2, 'y'); INSERT INTO t9 VALUES (1, 'after')")
         expected |= {"later": [(1, "x"), (2, "y")], "t8": [(1, "between")], "t9": [(1, "after")]}

@@ -18,10 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from tests.support.forked import Forked, can_fork
 from tests.support.proxy import FaultProxy, Held
 
 __all__ = [
     "FAILPOINTS",
+    "OWN_PROCESS",
     "FailingApply",
     "FaultProxy",
     "FaultyApplier",
@@ -52,6 +54,8 @@ FAILPOINTS = (
     "shutdown",
 )
 ACTIONS = ("kill", "raise", "sleep")
+OWN_PROCESS = {"PYTHONUNBUFFERED": "1"}
+"""What makes a program a new interpreter, with memory of its own."""
 
 
 def freeze(pid: int) -> None:
@@ -75,27 +79,34 @@ def frozen(pid: int) -> Iterator[None]:
         thaw(pid)
 
 
+class Program(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: signal.Signals) -> None: ...
+
+
 class Running:
     """A program in a process group of its own, ended for certain when the context ends.
 
     Output goes to files, so that a program that prints much is never blocked by a test that does not read.
     """
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> None:
+    def __init__(self, argv: Sequence[str], start: Callable[[Path, Path], Program]) -> None:
         self.argv = list(argv)
         self._output = tempfile.TemporaryDirectory(prefix="running-", ignore_cleanup_errors=True)
         self._ended_with: tuple[str, str] | None = None
         try:
-            with self._file("stdout").open("wb") as out, self._file("stderr").open("wb") as err:
-                self._process = subprocess.Popen(
-                    self.argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    env=dict(env),
-                    cwd=cwd,
-                    start_new_session=True,
-                )
+            for channel in ("stdout", "stderr"):
+                self._file(channel).touch()
+            self._process = start(self._file("stdout"), self._file("stderr"))
         except BaseException:
             self._output.cleanup()
             raise
@@ -167,15 +178,33 @@ class Running:
 
 def run_program(argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Running:
     """Start any program; `env` is added to our own environment, without a failpoint left over in it."""
-    own = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    return Running(argv, {**own, "PYTHONUNBUFFERED": "1", **(env or {})}, cwd)
+    whole = {**_own(), **OWN_PROCESS, **(env or {})}
+
+    def start(stdout: Path, stderr: Path) -> subprocess.Popen[bytes]:
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            return subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=whole,
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    return Running(argv, start)
+
+
+def _own() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != VARIABLE}
 
 
 def run_replicator(args: Sequence[str], env: Mapping[str, str] | None = None, failpoint: str | None = None) -> Running:
     """Start the product as its users do. `failpoint` is `name[:n]=kill|raise|sleep[:s]`; a misspelt one is an
-    error here, because the product would never reach it and the test would pass for the wrong reason."""
+    error here, because the product would never reach it and the test would pass for the wrong reason.
+
+    It is a fork of a process that has imported it, unless `env` says more than that can have (`OWN_PROCESS`)."""
     extra = dict(env or {})
-    extra["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), extra.get("PYTHONPATH"))))
     if failpoint is not None:
         place, _, action = failpoint.partition("=")
         name, _, count = place.partition(":")
@@ -183,7 +212,11 @@ def run_replicator(args: Sequence[str], env: Mapping[str, str] | None = None, fa
         if not known or (":" in place and not count.isdigit()):
             raise ValueError(f"no such failpoint: {failpoint}")
         extra[VARIABLE] = failpoint
-    return run_program([sys.executable, "-m", "replicator", *args], extra)
+    argv = [sys.executable, "-m", "replicator", *args]
+    if can_fork(extra):
+        return Running(argv, lambda stdout, stderr: Forked(args, {**_own(), **extra}, stdout, stderr))
+    extra["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), extra.get("PYTHONPATH"))))
+    return run_program(argv, extra)
 
 
 class Applier(Protocol):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.test_bad_input import TABLE, standby_of
+from tests.pipelines.test_bad_input import TABLE
 from tests.support.databases import SOURCE_GRANTS, PostgresDatabase
 from tests.support.faults import run_replicator
 from tests.support.pair import Pair
 from tests.support.servers.postgres import private_postgres
+from tests.support.servers.standby import standby_of
 from tests.support.wait import until
 
 TABLES = """
@@ -240,7 +241,7 @@ def test_a_table_that_is_another_one_by_now(source: Pair) -> None:
 def test_from_a_standby(tmp_path: Path) -> None:
     with private_postgres(18) as own, PostgresDatabase(own.server) as database:
         database.execute(TABLE)
-        with standby_of(own, database) as url, Pair(database, tmp_path / "copy.db") as pair:
-            with run_replicator(["backfill", url, pair.target]) as running:
+        with standby_of(own) as standby, Pair(database, tmp_path / "copy.db") as pair:
+            with run_replicator(["backfill", standby.url(database.name), pair.target]) as running:
                 assert running.wait(60) == 0, running.stderr()
             pair.assert_equal()

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,8 +17,8 @@ import pytest
 from tests.support.databases import NASTY, PUBLISHER_GRANTS, SOURCE_GRANTS, PostgresDatabase
 from tests.support.faults import ROOT
 from tests.support.pair import Pair
-from tests.support.servers.postgres import SETTINGS, private_postgres
-from tests.support.servers.server import OwnServer
+from tests.support.servers.postgres import private_postgres
+from tests.support.servers.standby import standby_of
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, x text); INSERT INTO t VALUES (1, 'x')"
 
@@ -163,35 +163,11 @@ def test_s029_no_free_wal_sender(small: Pair) -> None:
         connection.close()
 
 
-@contextmanager
-def standby_of(own: OwnServer, database: PostgresDatabase) -> Iterator[str]:
-    """A standby of the server; the URL of the database there."""
-    from replicator.demo.embedded import EmbeddedPostgres
-
-    assert own.server.bindir is not None
-    standby = EmbeddedPostgres(fsync=False, bindir=own.server.bindir, settings=SETTINGS)
-    try:
-        backup = own.server.bindir / "pg_basebackup"
-        subprocess.run(
-            [backup, "-D", standby.data, "-R", "-c", "fast", "-d", own.url("postgres")],
-            check=True,
-            capture_output=True,
-        )
-        (standby.directory / "password").write_text(own.server.password)
-        owner = standby.directory.stat()
-        for path in (standby.directory / "password", standby.data, *standby.data.rglob("*")):
-            os.chown(path, owner.st_uid, owner.st_gid)
-        standby.start()
-        yield standby.url(database.name)
-    finally:
-        standby.close()
-
-
 def test_a_standby(tmp_path: Path) -> None:
     with private_postgres(18) as own, PostgresDatabase(own.server) as database:
         database.execute(TABLE)
-        with standby_of(own, database) as url, Pair(database, tmp_path / "copy.db") as pair:
-            refused(pair, "is a standby", "pg_promote", source=url)
+        with standby_of(own) as standby, Pair(database, tmp_path / "copy.db") as pair:
+            refused(pair, "is a standby", "pg_promote", source=standby.url(database.name))
 
 
 # -- tables ------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ def findings(
 ) -> list[Finding]:
     tables = [each.table for each in followed]
     found = [*_version(connection), *_primary(connection)]
+    found += _standbys(connection)
     if any(finding.level == "refuse" for finding in found):
         return found  # a standby or wal_level=replica would fail everything after it, too
     if objects.slot not in (None, ALREADY_MADE):
@@ -79,6 +80,33 @@ def _primary(connection: SqlConnection) -> Iterator[Finding]:
             "refuse",
             f"wal_level is {level}, and must be logical",
             "ALTER SYSTEM SET wal_level = 'logical', then restart the server",
+        )
+
+
+def _standbys(connection: SqlConnection) -> Iterator[Finding]:
+    """A standby that is behind us lacks, once it is promoted, what we have applied."""
+    rows = query(
+        connection,
+        "SELECT slot_name, current_setting('synchronized_standby_slots', true) FROM pg_replication_slots "
+        "WHERE slot_type = 'physical' ORDER BY 1",
+    )
+    listed = {name.strip().strip('"') for name in ((rows[0][1] or "") if rows else "").split(",")} - {""}
+    ahead = [name for name, _ in rows if name not in listed]
+    if rows and rows[0][1] is None:
+        yield Finding(
+            "warn",
+            f"the server has standbys ({', '.join(ahead)}), and before PostgreSQL 17 no standby has the slot of a "
+            "stream: after a failover everything is copied anew",
+            "upgrade to PostgreSQL 17 or later",
+        )
+    elif ahead:
+        everyone = ", ".join(sorted({*listed, *ahead}))
+        yield Finding(
+            "warn",
+            f"synchronized_standby_slots does not name {', '.join(ahead)}: a standby that streams by such a slot may "
+            "be behind this stream, and once it is promoted the saved position is lost",
+            f"ALTER SYSTEM SET synchronized_standby_slots = {text_literal(everyone)}; SELECT pg_reload_conf(); and "
+            "sync_replication_slots = on at each standby",
         )
 
 

@@ -23,6 +23,8 @@ from replicator.model.schema import Name, Table
 from replicator.model.stream import Followed, Identity, StreamState, object_name
 
 WAIT_NOTICE_S = 5.0
+FAILOVER_SLOTS = 17_00_00
+"""https://www.postgresql.org/docs/current/logicaldecoding-explanation.html#LOGICALDECODING-REPLICATION-SLOTS-SYNCHRONIZATION"""
 
 
 class PostgresSource:
@@ -131,8 +133,10 @@ class PostgresSource:
         try:
             kind = "TEMPORARY LOGICAL" if temporary else "LOGICAL"
             name = name or f"replicator_copy_{query(self._sql, 'SELECT pg_backend_pid()')[0][0]}"
+            # A server that can keeps the slot at its standbys too: it is then still there after a failover.
+            survives = ", FAILOVER true" if not temporary and self._sql.server_version >= FAILOVER_SLOTS else ""
             rows = owner.command(
-                f"CREATE_REPLICATION_SLOT {quote(name)} {kind} pgoutput (SNAPSHOT 'export')",
+                f"CREATE_REPLICATION_SLOT {quote(name)} {kind} pgoutput (SNAPSHOT 'export'{survives})",
                 self._say_who_holds(),
             )
             failpoints.hit("slot_created")

@@ -145,6 +145,24 @@ def test_s043_wal_level(small: Pair) -> None:
     refused(small, "wal_level is replica, and must be logical", "restart the server")
 
 
+@pytest.mark.parametrize("small", [{"wal_level": "replica"}], indirect=True)
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ("rds_superuser", ("rds.logical_replication = 1 in a parameter group", "then restart the instance")),
+        ("cloudsqlsuperuser", ("cloudsql.logical_decoding = on in the instance's flags",)),
+        ("azure_pg_admin", ("Azure Database: wal_level = logical in the server parameters",)),
+    ],
+)
+def test_s043_wal_level_of_a_managed_service(small: Pair, role: str, words: tuple[str, ...]) -> None:
+    """It is told by a role that only its servers have. Nothing was run there."""
+    small.database.execute(f"CREATE ROLE {role}")
+    try:
+        assert "ALTER SYSTEM" not in refused(small, "wal_level is replica", *words)
+    finally:
+        small.database.execute(f"DROP ROLE {role}")
+
+
 def test_s029_no_free_slot(small: Pair) -> None:
     for name in ("one", "two"):
         small.database.query("SELECT pg_create_physical_replication_slot(%s)", name)

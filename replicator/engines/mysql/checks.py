@@ -11,9 +11,10 @@ from pymysql.cursors import DictCursor
 
 from replicator import remedies
 from replicator.engine import Endpoint, Finding, Objects
-from replicator.engines.mysql import versions
+from replicator.engines.mysql import managed, pooler, versions
 from replicator.engines.mysql.connect import query, user
 from replicator.engines.mysql.failures import ANEW, translate
+from replicator.engines.mysql.managed import Service
 from replicator.engines.mysql.names import quote_all, quote_table
 from replicator.engines.mysql.retention import DAY_S, EXPIRY, expiry
 from replicator.engines.mysql.server import LOG_OFF, Server
@@ -22,6 +23,7 @@ from replicator.model.schema import Table
 from replicator.model.stream import Followed
 
 NO_SUCH_STATEMENT = 1064
+NO_LOG = "log_bin is OFF: the source writes no binary log"
 _FILTERS = frozenset(
     f"Replicate_{which}_{what}" for which in ("Do", "Ignore", "Wild_Do", "Wild_Ignore") for what in ("DB", "Table")
 )
@@ -47,8 +49,13 @@ _CASCADE = re.compile(
 
 def findings(server: Server, followed: Sequence[Followed], objects: Objects) -> list[Finding]:
     tables = [each.table for each in followed]
-    found = [*versions.findings("source", server.flavor, server.version), *_objects(objects), *_log(server)]
-    if all(finding.remedy != LOG_OFF for finding in found):
+    found = [
+        *versions.findings("source", server.flavor, server.version),
+        *pooler.at_source(server),
+        *_objects(objects),
+        *_log(server),
+    ]
+    if not any(finding.what == NO_LOG for finding in found):
         found += _rights(server)
     if any(finding.level == "refuse" for finding in found):
         return found  # without a log everything after it would fail, too
@@ -88,16 +95,16 @@ def refuse_silence(server: Server, tables: Sequence[Table]) -> None:
 
 
 def _log(server: Server) -> Iterator[Finding]:
-    has = server.control.variables(*_LOG)
+    has, service = server.control.variables(*_LOG), managed.service(server)
     if has.get("log_bin") != "ON":
-        yield Finding("refuse", "log_bin is OFF: the source writes no binary log", LOG_OFF)
+        yield Finding("refuse", NO_LOG, service.switch_on(LOG_OFF))
         return
-    yield from _format(has)
+    yield from _format(has, service)
     if has.get("gtid_strict_mode") == "OFF":
         yield Finding(
             "warn",
             "gtid_strict_mode is OFF: a GTID whose number does not rise in its domain stops the stream",
-            "SET GLOBAL gtid_strict_mode = ON",
+            service.set("gtid_strict_mode", "ON"),
         )
     try:
         yield from _as_replica(server)
@@ -108,11 +115,11 @@ def _log(server: Server) -> Iterator[Finding]:
         yield Finding(
             "refuse",
             f"the log is kept for {seconds} s only; a stream that stands longer than that is lost",
-            f"SET GLOBAL {EXPIRY} = {7 * DAY_S}",
+            service.set(EXPIRY, str(7 * DAY_S)),
         )
 
 
-def _format(has: dict[str, str]) -> Iterator[Finding]:
+def _format(has: dict[str, str], service: Service) -> Iterator[Finding]:
     wanted = {
         "binlog_format": ("ROW",),
         "binlog_row_metadata": ("FULL",),
@@ -122,14 +129,11 @@ def _format(has: dict[str, str]) -> Iterator[Finding]:
     for name, good in wanted.items():
         value = has.get(name, good[0])
         if value not in good:
-            shown = good[0] or "''"
-            yield Finding(
-                "refuse", f"{name} is {value}, and must be {good[0] or 'empty'}", f"SET GLOBAL {name} = {shown}"
-            )
+            what = f"{name} is {value}, and must be {good[0] or 'empty'}"
+            yield Finding("refuse", what, service.set(name, good[0]))
     if has.get("binlog_row_image", "FULL") == "FULL_NODUP":
-        yield Finding(
-            "refuse", "binlog_row_image is FULL_NODUP, and must be FULL", "SET GLOBAL binlog_row_image = FULL"
-        )
+        what = "binlog_row_image is FULL_NODUP, and must be FULL"
+        yield Finding("refuse", what, service.set("binlog_row_image", "FULL"))
 
 
 def _as_replica(server: Server) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pymysql
 
 from replicator.engine import Finding
-from replicator.engines.mysql import versions
+from replicator.engines.mysql import pooler, versions
 from replicator.engines.mysql.names import TRIAL, quote
 from replicator.engines.mysql.session import TargetSession
 from replicator.engines.mysql.targetfailures import READ_ONLY, number
@@ -22,6 +22,9 @@ def findings(session: TargetSession) -> list[Finding]:
 
 
 def _settings(session: TargetSession) -> Iterator[Finding]:
+    ((number_there,),) = session.execute(pooler.NUMBER).fetchall()
+    if pooler.told_another(session.driver, int(number_there)):
+        yield pooler.at_target()
     if session.setting("log_bin") and session.setting("binlog_format") == "STATEMENT":
         yield Finding(
             "refuse",

@@ -9,8 +9,9 @@ from psycopg2.extensions import connection as SqlConnection
 
 from replicator import remedies
 from replicator.engine import ALREADY_MADE, Endpoint, Finding, Objects
-from replicator.engines.postgres import identity, publication
+from replicator.engines.postgres import identity, managed, pooler, publication
 from replicator.engines.postgres.connect import SESSION, failure, open_session, parameters, query, reason, translated
+from replicator.engines.postgres.managed import Service
 from replicator.engines.postgres.names import quote, quote_all, quote_table
 from replicator.engines.postgres.walsender import WalSender
 from replicator.errors import Refused
@@ -36,13 +37,14 @@ def findings(
     connection: SqlConnection, where: Endpoint, followed: Sequence[Followed], objects: Objects
 ) -> list[Finding]:
     tables = [each.table for each in followed]
-    found = [*_version(connection), *_primary(connection)]
-    found += _standbys(connection)
+    service = managed.service(connection)
+    found = [*_version(connection), *pooler.at_source(connection, where), *_primary(connection, service)]
+    found += _standbys(connection, service)
     if any(finding.level == "refuse" for finding in found):
         return found  # a standby or wal_level=replica would fail everything after it, too
     if objects.slot not in (None, ALREADY_MADE):
         found += _slot(connection, objects)
-    found += _replication(connection, where, objects)
+    found += _replication(connection, where, objects, service)
     found += _readable(connection, where, tables)
     found += _money(where, tables)
     unusable = list(identity.findings(connection, followed))
@@ -67,7 +69,7 @@ def _version(connection: SqlConnection) -> Iterator[Finding]:
         yield Finding("untested", f"unknown version: the source is PostgreSQL {version}")
 
 
-def _primary(connection: SqlConnection) -> Iterator[Finding]:
+def _primary(connection: SqlConnection, service: Service) -> Iterator[Finding]:
     if query(connection, "SELECT pg_is_in_recovery()")[0][0]:
         yield Finding(
             "refuse",
@@ -79,11 +81,11 @@ def _primary(connection: SqlConnection) -> Iterator[Finding]:
         yield Finding(
             "refuse",
             f"wal_level is {level}, and must be logical",
-            "ALTER SYSTEM SET wal_level = 'logical', then restart the server",
+            service.set("wal_level", "logical", restart=True),
         )
 
 
-def _standbys(connection: SqlConnection) -> Iterator[Finding]:
+def _standbys(connection: SqlConnection, service: Service) -> Iterator[Finding]:
     """A standby that is behind us lacks, once it is promoted, what we have applied."""
     rows = query(
         connection,
@@ -105,12 +107,12 @@ def _standbys(connection: SqlConnection) -> Iterator[Finding]:
             "warn",
             f"synchronized_standby_slots does not name {', '.join(ahead)}: a standby that streams by such a slot may "
             "be behind this stream, and once it is promoted the saved position is lost",
-            f"ALTER SYSTEM SET synchronized_standby_slots = {text_literal(everyone)}; SELECT pg_reload_conf(); and "
-            "sync_replication_slots = on at each standby",
+            f"{service.set('synchronized_standby_slots', everyone, restart=False)}; and sync_replication_slots = on at "
+            "each standby",
         )
 
 
-def _replication(connection: SqlConnection, where: Endpoint, objects: Objects) -> Iterator[Finding]:
+def _replication(connection: SqlConnection, where: Endpoint, objects: Objects, service: Service) -> Iterator[Finding]:
     used, most = query(
         connection,
         "SELECT (SELECT count(*) FROM pg_replication_slots), current_setting('max_replication_slots')::int",
@@ -119,8 +121,8 @@ def _replication(connection: SqlConnection, where: Endpoint, objects: Objects) -
         yield Finding(
             "refuse",
             f"max_replication_slots ({most}) all in use",
-            "drop a slot that nobody needs (SELECT * FROM pg_replication_slots), or raise max_replication_slots and "
-            "restart the server",
+            "drop a slot that nobody needs (SELECT * FROM pg_replication_slots); or "
+            + service.set("max_replication_slots", str(2 * most), restart=True),
         )
     try:
         WalSender(where).close()
@@ -129,7 +131,7 @@ def _replication(connection: SqlConnection, where: Endpoint, objects: Objects) -
         yield Finding(
             "refuse",
             f"no replication connection: {error.what}",
-            f"ALTER ROLE {role} REPLICATION; and max_wal_senders must leave room, pg_hba.conf must let it in",
+            f"{service.grant.format(role=role)}; and max_wal_senders must leave room, pg_hba.conf must let it in",
         )
 
 

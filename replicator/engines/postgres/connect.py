@@ -38,6 +38,7 @@ SESSION = {
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",  # an exported snapshot lives in an idle transaction
 }
+SETTINGS_NOW = "SELECT " + ", ".join(f"pg_catalog.current_setting('{name}')" for name in SESSION)
 PARAMETERS = {"sslmode", "sslrootcert", "sslcert", "sslkey", "host"}
 TLS_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 FORBIDDEN = frozenset("/?#")
@@ -135,10 +136,26 @@ def connect(where: Endpoint) -> psycopg2.extensions.connection:
     connection.autocommit = True
     try:
         query(connection, NO_TIMEOUTS)
+        ((*now,),) = query(connection, SETTINGS_NOW)
+        as_asked(where, now)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def as_asked(where: Endpoint, now: Sequence[str | None]) -> None:
+    """Has the session the settings of SESSION? The text of every value depends on them.
+
+    Raises Refused: PgBouncer, told to ignore `options`, opens a session without them.
+    """
+    for (name, wanted), found in zip(SESSION.items(), now, strict=True):
+        if (found or "").partition(",")[0] != wanted:
+            raise Refused(
+                f"{where.shown}: the session has {name} = {found}, and {wanted} was asked for: something between us "
+                "and the server does not pass it on",
+                remedy="connect to the server itself, not to a pooler",
+            )
 
 
 def open_session(found: dict[str, str]) -> psycopg2.extensions.connection:
@@ -153,7 +170,8 @@ def unreachable(where: Endpoint, text: str) -> ReplicatorError:
     if _listens(found["host"], int(found["port"])):
         return LoginRefused(
             f"{where.shown}: the server refused the login: {reason}",
-            remedy="check user, password, database and pg_hba.conf",
+            remedy="check user, password, database and pg_hba.conf; where a pooler answers there (PgBouncer), connect "
+            "to the server itself",
         )
     return Retryable(f"{where.shown}: no server answers: {reason}")
 

@@ -19,7 +19,10 @@ WHERE l.locktype = 'advisory' AND l.classid = %s::int8::oid AND l.objid = %s::in
 
 
 class RunnerLock(SessionLock):
-    """A holder that stands inside a transaction may be frozen."""
+    """A holder that stands inside a transaction may be frozen.
+
+    Through a pooler there is no lock: it would stay with a session that serves somebody else next.
+    """
 
     def __init__(self, session: TargetSession, stream: str) -> None:
         super().__init__(stream, LOCK_PATIENCE_S)
@@ -27,11 +30,15 @@ class RunnerLock(SessionLock):
         self._keys = (_CLASS, zlib.crc32(stream.encode()) - (1 << 31))
 
     def _try(self) -> bool:
+        if self._session.pooled:
+            return True
         with self._session.transaction():
             ((taken,),) = self._session.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", self._keys).fetchall()
         return bool(taken)
 
     def _holder(self) -> Holder | None:
+        if self._session.pooled:
+            return None
         with self._session.transaction():
             unsigned = [key % (1 << 32) for key in self._keys]
             found: tuple[Any, ...] | None = self._session.execute(_HOLDER, unsigned).fetchone()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import psycopg2.extensions
 import sqlalchemy as sa
 
 from replicator.engine import Endpoint
+from replicator.engines.postgres import pooler
 from replicator.engines.postgres.connect import open_session, parameters, unreachable
 from replicator.engines.postgres.failures import translate
 from replicator.sql.connect import Session
@@ -91,6 +93,13 @@ class TargetSession(Session):
             finally:
                 transaction.rollback()
         return True
+
+    @cached_property
+    def pooled(self) -> bool:
+        """Is there something between us and the server that may give our transactions to several of its sessions?"""
+        with self.transaction():
+            ((process,),) = self.execute(pooler.PROCESS).fetchall()
+        return pooler.told_another(self.driver, process)
 
     @property
     def version(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replicator.engine import Finding
-from replicator.engines.postgres import landing
+from replicator.engines.postgres import landing, pooler
 from replicator.engines.postgres.checks import NEWEST, OLDEST
 from replicator.engines.postgres.names import quote
 from replicator.engines.postgres.session import TargetSession
@@ -35,6 +35,8 @@ def _server(session: TargetSession) -> Iterator[Finding]:
         yield Finding("refuse", f"the target is PostgreSQL {version}; {OLDEST} or newer is needed", "upgrade it")
     elif version > NEWEST:
         yield Finding("warn", f"untested version: the target is PostgreSQL {version}")
+    if session.pooled:
+        yield pooler.at_target()
     if standby:
         yield Finding("refuse", "the target is a standby, which takes no writes", "connect to the primary")
     if encoding != "UTF8":

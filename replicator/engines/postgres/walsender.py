@@ -18,7 +18,7 @@ import psycopg
 from psycopg import pq
 
 from replicator.engine import Endpoint
-from replicator.engines.postgres.connect import NO_TIMEOUTS, conninfo, failure, unreachable
+from replicator.engines.postgres.connect import NO_TIMEOUTS, SETTINGS_NOW, as_asked, conninfo, failure, unreachable
 from replicator.engines.postgres.names import quote, quote_all
 from replicator.engines.postgres.position import Lsn
 from replicator.errors import NotUnderstood, ReplicatorError, Retryable
@@ -65,6 +65,7 @@ class WalSender:
         self._silence_limit = 60.0
         try:
             self.command(NO_TIMEOUTS)
+            as_asked(where, self.command(SETTINGS_NOW)[0])
         except BaseException:
             self.close()
             raise

@@ -59,7 +59,7 @@ def test_off_this_host_certificates_are_verified_by_tls_1_2_or_later() -> None:
     assert connect._tls(make_url("mysql://u@127.0.0.1/d")) == {}
 
 
-def test_a_key_that_comes_over_an_open_line_is_not_taken(database: MysqlDatabase, tmp_path: Path) -> None:
+def test_s052_a_key_that_comes_over_an_open_line_is_not_taken(database: MysqlDatabase, tmp_path: Path) -> None:
     url = database.user()
     with pytest.raises(Refused, match="RSA public key"):
         opened(f"{url}?sslmode=disable")
@@ -68,7 +68,7 @@ def test_a_key_that_comes_over_an_open_line_is_not_taken(database: MysqlDatabase
     assert cipher(opened(f"{url}?sslmode=disable&server_public_key={tmp_path / 'key.pem'}")) == ""
 
 
-def test_a_wrong_password_is_a_refused_login(database: MysqlDatabase) -> None:
+def test_s049_a_wrong_password_is_a_refused_login(database: MysqlDatabase) -> None:
     with pytest.raises(LoginRefused) as caught:
         opened(make_url(database.url).set(password="S3cr3t").render_as_string(hide_password=False))
     assert "S3cr3t" not in str(caught.value)

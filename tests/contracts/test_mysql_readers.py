@@ -51,19 +51,19 @@ def another(server: Server) -> Dump:
     return dump
 
 
-def test_one_that_is_driven_out_while_it_is_idle_may_try_again(server: Server) -> None:
+def test_s038_one_that_is_driven_out_while_it_is_idle_may_try_again(server: Server) -> None:
     with closing(following(server, 1.5)) as reader, closing(another(server)), pytest.raises(Retryable):
         read_for(reader, 10.0)
 
 
-def test_one_that_is_driven_out_at_once_has_lost_no_position_either(server: Server) -> None:
+def test_s038_one_that_is_driven_out_at_once_has_lost_no_position_either(server: Server) -> None:
     """MySQL says the same to both as of a log that is gone: 1236."""
     for _ in range(3):
         with closing(following(server, 0.0)) as reader, closing(another(server)), suppress(Retryable):
             read_for(reader, 1.0)
 
 
-def test_a_server_id_in_use_is_refused_by_name(server: Server) -> None:
+def test_s038_a_server_id_in_use_is_refused_by_name(server: Server) -> None:
     """Of a replica that has registered, as the servers' own do."""
     number = replica(IDENTITY).number
     checks.refuse_number(server, number)

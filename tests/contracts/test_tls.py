@@ -202,7 +202,9 @@ BAD = ("wrong authority", "wrong host", "expired", "self-signed")
 
 @pytest.mark.parametrize("engine", TALKS)
 @pytest.mark.parametrize("shown", BAD)
-def test_s12_a_bad_certificate_is_refused_before_the_login(engine: str, shown: str, certificates: Certificates) -> None:
+def test_s053_a_bad_certificate_is_refused_before_the_login(
+    engine: str, shown: str, certificates: Certificates
+) -> None:
     with staged(engine, certificates.context(shown)) as stage:
         with pytest.raises(Refused) as caught:
             log_in(engine, stage.port, f"sslmode=verify-full&sslrootcert={certificates.file('ca')}")
@@ -211,7 +213,7 @@ def test_s12_a_bad_certificate_is_refused_before_the_login(engine: str, shown: s
 
 
 @pytest.mark.parametrize("engine", TALKS)
-def test_s12_another_authority_than_ours_is_refused(engine: str, certificates: Certificates) -> None:
+def test_s053_another_authority_than_ours_is_refused(engine: str, certificates: Certificates) -> None:
     with staged(engine, certificates.context("good")) as stage:
         with pytest.raises(Refused):
             log_in(engine, stage.port, f"sslmode=verify-full&sslrootcert={certificates.file('other-ca')}")
@@ -220,7 +222,7 @@ def test_s12_another_authority_than_ours_is_refused(engine: str, certificates: C
 
 @pytest.mark.parametrize("engine", TALKS)
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_s12_no_tls_offered_is_no_login(engine: str, mode: str, certificates: Certificates) -> None:
+def test_s053_no_tls_offered_is_no_login(engine: str, mode: str, certificates: Certificates) -> None:
     """So does a proxy in between that takes the offer away: nothing of the login goes over the open line."""
     with staged(engine, None) as stage:
         with pytest.raises(Refused):

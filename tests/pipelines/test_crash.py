@@ -38,7 +38,7 @@ def killed_under_load(pair: Pair, load: Workload, failpoint: str, *args: str) ->
 
 
 @pytest.mark.parametrize("failpoint", NAMED)
-def test_killed_once_at_each_place(pair18: Pair, rng: random.Random, failpoint: str) -> None:
+def test_s002_s003_killed_once_at_each_place(pair18: Pair, rng: random.Random, failpoint: str) -> None:
     one_kill(pair18, loaded(pair18, rng), failpoint)
 
 

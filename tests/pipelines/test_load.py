@@ -120,10 +120,10 @@ def one_large_transaction(pair: Pair, rows: int, held_s: float) -> None:
 
 
 @pytest.mark.parametrize("impatient", [18], indirect=True)
-def test_s084_a_large_transaction_and_a_slow_target(impatient: Pair) -> None:
+def test_s008_s084_a_large_transaction_and_a_slow_target(impatient: Pair) -> None:
     one_large_transaction(impatient, 300_000, 6)
 
 
 @pytest.mark.rotating
-def test_s084_two_million_rows_in_one_transaction(impatient: Pair) -> None:
+def test_s008_s084_two_million_rows_in_one_transaction(impatient: Pair) -> None:
     one_large_transaction(impatient, 2_000_000, 20)

@@ -47,7 +47,7 @@ SETTINGS = {
 
 @pytest.mark.rotating
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_log_that_says_too_little_is_refused(pair: MysqlPair, name: str) -> None:
+def test_s043_a_log_that_says_too_little_is_refused(pair: MysqlPair, name: str) -> None:
     value, remedy, where = SETTINGS[name]
     if where not in ("both", pair.source.server.engine):
         assert pair.source.query("SHOW GLOBAL VARIABLES LIKE %s", name) == []
@@ -60,7 +60,7 @@ def test_a_log_that_says_too_little_is_refused(pair: MysqlPair, name: str) -> No
     pair.assert_equal()
 
 
-def test_missing_rights_are_named_with_their_grants(pair: MysqlPair) -> None:
+def test_s050_missing_rights_are_named_with_their_grants(pair: MysqlPair) -> None:
     pair.url = pair.source.user(("SELECT ON {database}.*",))
     output = pair.run("check", code=3)
     assert "REPLICATION SLAVE" in output and "GRANT" in output
@@ -69,7 +69,7 @@ def test_missing_rights_are_named_with_their_grants(pair: MysqlPair) -> None:
     pair.assert_equal()
 
 
-def test_tables_that_cannot_be_followed_are_refused_with_a_way_out(pair: MysqlPair) -> None:
+def test_s059_s061_s079_tables_that_cannot_be_followed_are_refused_with_a_way_out(pair: MysqlPair) -> None:
     pair.source.execute("CREATE TABLE aside (id int PRIMARY KEY) ENGINE = MyISAM")
     output = pair.run("check", code=3)
     assert "MyISAM" in output and "ENGINE = InnoDB" in output and "--exclude" in output
@@ -92,7 +92,7 @@ def test_tables_that_cannot_be_followed_are_refused_with_a_way_out(pair: MysqlPa
 
 
 @pytest.mark.rotating
-def test_views_generated_columns_and_system_schemas_are_left_out_and_named(pair: MysqlPair) -> None:
+def test_s058_s060_views_generated_columns_and_system_schemas_are_left_out_and_named(pair: MysqlPair) -> None:
     pair.source.execute(
         "CREATE VIEW v AS SELECT id FROM t",
         "CREATE TABLE g (a int PRIMARY KEY, b int AS (a * 2) STORED, c int AS (a + 1) VIRTUAL, d char(5) DEFAULT 'x')",
@@ -123,7 +123,7 @@ def test_zero_dates_stop_where_they_do_not_fit(mysql_pair: MysqlPair) -> None:
 
 
 @pytest.mark.rotating
-def test_the_remedy_for_what_a_session_hid_is_one(pair: MysqlPair) -> None:
+def test_s044_the_remedy_for_what_a_session_hid_is_one(pair: MysqlPair) -> None:
     """A statement in place of rows, and a part of a JSON value: copied anew, the stream gets past it."""
     pair.source.execute("CREATE TABLE aside (id int PRIMARY KEY, j json)", "INSERT INTO aside VALUES (1, '[\"one\"]')")
     pair.once("--exclude", "aside")
@@ -167,7 +167,7 @@ def purged(pair: MysqlPair, newest: str) -> bool:
 
 @pytest.mark.rotating
 @pytest.mark.parametrize("engine", ["mysql", "mariadb"])
-def test_a_log_that_is_gone_is_a_lost_position(engine: str, tmp_path: Path) -> None:
+def test_s031_s032_s034_a_log_that_is_gone_is_a_lost_position(engine: str, tmp_path: Path) -> None:
     reset = "RESET BINARY LOGS AND GTIDS" if engine == "mysql" else "RESET MASTER"
     with own_pair(engine, tmp_path) as pair:
         pair.once()
@@ -220,7 +220,7 @@ def test_a_server_that_takes_names_without_their_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.rotating
-def test_without_a_log_nothing_is_followed(tmp_path: Path) -> None:
+def test_s043_without_a_log_nothing_is_followed(tmp_path: Path) -> None:
     with own_pair("mariadb", tmp_path, **{"skip-log-bin": "1"}) as pair:
         if pair.source.query("SELECT @@log_bin") == [(1,)]:
             pytest.fail("this server still writes a log")
@@ -230,7 +230,7 @@ def test_without_a_log_nothing_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.rotating
-def test_compressed_logs_are_read(tmp_path: Path) -> None:
+def test_s043a_compressed_logs_are_read(tmp_path: Path) -> None:
     """MariaDB's way: each large event; MySQL's is in the random changes."""
     with own_pair("mariadb", tmp_path, **{"log-bin-compress": "ON", "log-bin-compress-min-len": "10"}) as pair:
         pair.once()

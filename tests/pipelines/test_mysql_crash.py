@@ -41,7 +41,7 @@ def killed_under_load(pair: MysqlPair, load: MysqlLoad, failpoint: str, *args: s
 
 @pytest.mark.rotating
 @pytest.mark.parametrize(("mysql_pair", "failpoint"), EACH, indirect=["mysql_pair"])
-def test_killed_once_at_each_place(mysql_pair: MysqlPair, rng: random.Random, failpoint: str) -> None:
+def test_s002_s003_killed_once_at_each_place(mysql_pair: MysqlPair, rng: random.Random, failpoint: str) -> None:
     load = loaded(mysql_pair, rng)
     killed_under_load(mysql_pair, load, failpoint, *(("--once",) if failpoint == "shutdown" else ()))
     load.run(2)

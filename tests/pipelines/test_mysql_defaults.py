@@ -43,7 +43,7 @@ CONSTANTS = (
 
 
 @pytest.mark.parametrize("image", ["MINIMAL", pytest.param("NOBLOB", marks=pytest.mark.rotating)])
-def test_what_an_insert_lacks_is_the_pinned_default(mysql_to_file: MysqlPair, image: str) -> None:
+def test_s043a_what_an_insert_lacks_is_the_pinned_default(mysql_to_file: MysqlPair, image: str) -> None:
     pair = mysql_to_file
     columns = ", ".join(f"c{number} {declared}" for number, declared in enumerate(CONSTANTS))
     pair.source.execute("SET SESSION sql_mode = ''", f"CREATE TABLE t (id int PRIMARY KEY, {columns}, x int)")

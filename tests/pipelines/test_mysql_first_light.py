@@ -216,7 +216,7 @@ def test_a_statement_in_place_of_rows_stops(mysql_pair: MysqlPair) -> None:
 
 
 @pytest.mark.rotating
-def test_a_dump_that_is_cut_goes_on(mysql_pair: MysqlPair) -> None:
+def test_s019_a_dump_that_is_cut_goes_on(mysql_pair: MysqlPair) -> None:
     fill(mysql_pair)
     with mysql_pair.following() as running:
         for number in range(3):

@@ -53,7 +53,7 @@ def test_keys_of_every_kind(mysql_to_file: MysqlPair) -> None:
     mysql_to_file.assert_equal()
 
 
-def test_names_with_everything_in_them(mysql_to_file: MysqlPair) -> None:
+def test_s064_names_with_everything_in_them(mysql_to_file: MysqlPair) -> None:
     pair, odd = mysql_to_file, '`we``ird "%s% näme`'
     pair.source.execute(
         f"CREATE TABLE {odd} (`id %s` int PRIMARY KEY, `co``l'\"` text, `order` int, UNIQUE KEY `u %d` (`order`))",
@@ -74,7 +74,7 @@ def test_names_with_everything_in_them(mysql_to_file: MysqlPair) -> None:
     assert pair.rows("SELECT id FROM temporary") == [(1,)] and pair.rows('SELECT a, c FROM "1e5"') == [(4, 3)]
 
 
-def test_a_generated_key_is_no_key_and_an_invisible_one_is_one(mysql_to_file: MysqlPair) -> None:
+def test_s060_a_generated_key_is_no_key_and_an_invisible_one_is_one(mysql_to_file: MysqlPair) -> None:
     pair, on_mysql = mysql_to_file, mysql_to_file.source.server.engine == "mysql"
     if on_mysql:
         pair.source.execute("SET SESSION sql_generate_invisible_primary_key = ON", "CREATE TABLE hidden (v int)")

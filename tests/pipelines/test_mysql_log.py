@@ -34,7 +34,7 @@ def applied(pair: MysqlPair) -> None:
     pair.assert_equal(FOLLOWED)
 
 
-def test_tagged_gtids_and_domains(pair: MysqlPair) -> None:
+def test_s037_tagged_gtids_and_domains(pair: MysqlPair) -> None:
     """A set with tags is read, sent and saved; a domain that begins behind the mark is read from its beginning."""
     if pair.source.server.engine == "mysql":
         names = [f"gtid_next = 'AUTOMATIC:{tag}'" for tag in ("a", "zz_9", "b" * 32, "a")]
@@ -56,7 +56,7 @@ def test_tagged_gtids_and_domains(pair: MysqlPair) -> None:
 
 
 @pytest.mark.rotating
-def test_engines_are_mixed_and_savepoints_taken_back(pair: MysqlPair) -> None:
+def test_s059_engines_are_mixed_and_savepoints_taken_back(pair: MysqlPair) -> None:
     """The log keeps rows that were rolled back where a table without transactions was in between (MariaDB; MySQL
     refuses such a transaction itself)."""
     source = pair.source

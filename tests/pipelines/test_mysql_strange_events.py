@@ -28,7 +28,7 @@ STRANGE: dict[str, tuple[Change, int, str]] = {
 
 @pytest.mark.rotating
 @pytest.mark.parametrize("strange", STRANGE)
-def test_it_stops_with_its_place(mariadb: Server, tmp_path: Path, strange: str) -> None:
+def test_s046_s047_it_stops_with_its_place(mariadb: Server, tmp_path: Path, strange: str) -> None:
     change, code, words = STRANGE[strange]
     with (
         MysqlDatabase(mariadb) as database,

@@ -38,7 +38,7 @@ def check(pair: PostgresIntoMysql, load: Workload) -> None:
 
 @pytest.mark.rotating
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
-def test_killed_once_at_each_place(into: PostgresIntoMysql, rng: random.Random, failpoint: str) -> None:
+def test_s002_s003_killed_once_at_each_place(into: PostgresIntoMysql, rng: random.Random, failpoint: str) -> None:
     pair, load = into, loaded(into, rng)
     args = ("--once",) if failpoint == "shutdown" else ()
     killed_under_load(pair, load, f"{failpoint}=kill", *WITHOUT, *args)

@@ -112,7 +112,7 @@ def test_a_type_that_the_target_has_is_kept(pg_pair: PostgresPair) -> None:
 
 @pytest.mark.rotating
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
-def test_killed_once_at_each_place(pg_pair: PostgresPair, rng: random.Random, failpoint: str) -> None:
+def test_s002_s003_killed_once_at_each_place(pg_pair: PostgresPair, rng: random.Random, failpoint: str) -> None:
     pair, load = pg_pair, loaded(pg_pair, rng)
     args = ("--once",) if failpoint == "shutdown" else ()
     killed_under_load(pair, load, f"{failpoint}=kill", *args)

@@ -91,7 +91,7 @@ def test_columns_that_are_left_out(source: Logged) -> None:
         assert rows.after == [("a", 2, 3), (None, 3, 4)]
 
 
-def test_hidden_columns_of_functional_indexes_are_in_no_row(on_mysql: Logged) -> None:
+def test_s060_hidden_columns_of_functional_indexes_are_in_no_row(on_mysql: Logged) -> None:
     on_mysql.execute(
         "CREATE TABLE t (a json, b varchar(20), INDEX x ((CAST(a->'$.x' AS UNSIGNED ARRAY))), INDEX y ((LOWER(b))))"
     )
@@ -100,7 +100,7 @@ def test_hidden_columns_of_functional_indexes_are_in_no_row(on_mysql: Logged) ->
     assert rows.after == [('{"x": [1, 2]}', "Q")]
 
 
-def test_a_thousand_columns(source: Logged) -> None:
+def test_s063_a_thousand_columns(source: Logged) -> None:
     kinds: list[tuple[str, DataType]] = [("int", Integer(32)), ("varchar(3) CHARACTER SET latin1", Text())]
     kinds.append(("decimal(9,3)", Decimal(9, 3)))
     types = {f"c{number}": kinds[number % 3][1] for number in range(1000)}
@@ -168,7 +168,7 @@ def test_the_old_forms_of_moments_in_mariadb(on_mariadb: Logged) -> None:
         row_decoder(shape, {"d": Timestamp(precision=3)})
 
 
-def test_compressed_columns_of_mariadb(on_mariadb: Logged) -> None:
+def test_s061_compressed_columns_of_mariadb(on_mariadb: Logged) -> None:
     on_mariadb.execute("CREATE TABLE t (id int, v varchar(100) COMPRESSED, b text COMPRESSED, z int)")
     events = on_mariadb.log(f"INSERT INTO t VALUES (1, '{'v' * 100}', REPEAT('b', 10000), 2)")
     _, [rows] = on_mariadb.decoded(events, {"id": Integer(32), "z": Integer(32)})

@@ -157,12 +157,12 @@ def test_json_is_followed_where_it_was_changed_in_place(on_mysql: Logged) -> Non
         assert rows.after == on_mysql.selected(on_mysql.columns(types))
 
 
-def test_vectors_of_mysql(on_mysql: Logged) -> None:
+def test_s061_vectors_of_mysql(on_mysql: Logged) -> None:
     values = compare(on_mysql, "vector(3)", Vector(3), ["STRING_TO_VECTOR('[1,2.5,-3]')", "STRING_TO_VECTOR('[1]')"])
     assert values == [struct.pack("<3f", 1, 2.5, -3), struct.pack("<f", 1)]
 
 
-def test_network_addresses_of_mariadb(on_mariadb: Logged) -> None:
+def test_s061_network_addresses_of_mariadb(on_mariadb: Logged) -> None:
     compare(on_mariadb, "inet4", Textual("inet4"), ["'0.0.0.0'", "'10.1.0.0'", "'255.255.255.255'", "'1.0.0.1'"])
     on_mariadb.execute("DROP TABLE t")
     spread = random.Random(6)
@@ -172,7 +172,7 @@ def test_network_addresses_of_mariadb(on_mariadb: Logged) -> None:
     compare(on_mariadb, "inet6", Textual("inet6"), [f"'{address}'" for address in some])
 
 
-def test_uuids_of_mariadb(on_mariadb: Logged) -> None:
+def test_s061_uuids_of_mariadb(on_mariadb: Logged) -> None:
     spread = random.Random(7)
     some = [f"{spread.getrandbits(128):032x}" for _ in range(1000)] + ["0" * 32, "f" * 32]
     for version in range(16):

@@ -6,6 +6,7 @@ Only the imports are shared: the command line, the environment, the output and t
 
 from __future__ import annotations
 
+import importlib
 import io
 import multiprocessing
 import os
@@ -72,6 +73,7 @@ class Forked:
 
 
 def _run(args: list[str], env: dict[str, str], directory: Path, stdout: Path, stderr: Path) -> None:
+    from replicator import failpoints
     from replicator.cli import main
 
     os.setsid()
@@ -85,4 +87,5 @@ def _run(args: list[str], env: dict[str, str], directory: Path, stdout: Path, st
     sys.stdout, sys.stderr = (
         io.TextIOWrapper(io.FileIO(number, "w"), "utf-8", write_through=True) for number in (1, 2)
     )
+    importlib.reload(failpoints)  # which reads the environment once
     main(prog_name="replicator")

@@ -98,8 +98,6 @@ class Sync(Run[Source]):
             is_stream(known)
             source.recognise(known.source)
         tables = self._choose(source, target, known)
-        if self._options.once and self._head is None:
-            self._head = source.head()
         target.open(self._options.name)
         leave = _gone(known, tables)
         state = target.ledger.claim(
@@ -126,6 +124,11 @@ class Sync(Run[Source]):
         admit(choice.findings)
         return choice.tables
 
+    def _aim(self, source: Source) -> None:
+        """`--once` ends behind everything that is committed now. Once the source knows in which form positions are."""
+        if self._options.once and self._head is None:
+            self._head = source.head()
+
     # The first run, and every later one
 
     def _first(self, source: Source, target: Target, state: StreamState, tables: list[Followed]) -> Position | None:
@@ -134,6 +137,7 @@ class Sync(Run[Source]):
         target.ledger.record(tables)
         prepared = source.prepare(state.identity, tables)
         try:
+            self._aim(source)
             failpoints.hit("ddl_before")
             target.structure.create(tables, reshaped(state, tables))
             failpoints.hit("ddl_after")
@@ -152,6 +156,7 @@ class Sync(Run[Source]):
         self._mark, self._durable = state.mark, mark
         self._tables = tables
         source.guard(replace(state, tables=self._guarded(state, tables)), mark)
+        self._aim(source)
         # A later timeline, for one, is now the one to compare with.
         target.ledger.record((), source=source.identity())
         source.follow(state.identity, tables)

@@ -34,8 +34,9 @@ class Flavor:
     program was run on, and major versions whose manuals it follows. `events`: the types of events that are understood;
     any other stops the stream.
 
-    `parse`: the text of a set of GTIDs. `executed`: the expression that has it, of everything committed. `purged`:
-    of what the log no longer has, None where the server itself refuses to begin there. `log_status`: where the log
+    `parse`: the text of a set of GTIDs. `executed`: the expression that has it, of everything committed. `received`:
+    of what it has as a replica and not in its log, None where `executed` has that too. `purged`: of what the log no
+    longer has, None where the server itself refuses to begin there. `log_status`: where the log
     stands. `replica_status`: what it follows itself, each statement for servers that do not know the one before it.
     `snapshot_status`: the file and offset that an open consistent snapshot belongs to, None where the server does
     not say and a lock is needed. `replica_log`: the setting by which a replica logs what it has received.
@@ -50,6 +51,7 @@ class Flavor:
     events: frozenset[int]
     parse: Callable[[str], GtidSet | DomainSet]
     executed: str
+    received: str | None
     purged: str | None
     log_status: str
     replica_status: tuple[str, ...]
@@ -114,6 +116,7 @@ MYSQL = Flavor(
     ),
     parse=GtidSet.parse,
     executed="@@global.gtid_executed",
+    received=None,
     purged="@@global.gtid_purged",
     log_status="SHOW BINARY LOG STATUS",
     replica_status=("SHOW REPLICA STATUS", "SHOW SLAVE STATUS"),
@@ -162,6 +165,7 @@ MARIADB = Flavor(
     ),
     parse=DomainSet.parse,
     executed="@@global.gtid_binlog_pos",
+    received="@@global.gtid_slave_pos",
     purged=None,
     log_status="SHOW MASTER STATUS",
     replica_status=("SHOW ALL SLAVES STATUS",),

@@ -154,11 +154,20 @@ class DomainSet:
         return hash(str(self))
 
     def contains(self, gtid: DomainGtid) -> bool:
+        """The numbers of a domain rise, whichever server writes. Two servers that used one number have parted ways."""
         last = self.last.get(gtid.domain)
-        return last is not None and gtid.number <= last.number
+        return last is not None and (gtid.number < last.number or gtid == last)
 
     def covers(self, other: Self, /) -> bool:
         return all(self.contains(gtid) for gtid in other.last.values())
+
+    def joined(self, other: DomainSet) -> DomainSet:
+        """The later one of each domain."""
+        later = {**self.last}
+        for domain, gtid in other.last.items():
+            if domain not in later or later[domain].number < gtid.number:
+                later[domain] = gtid
+        return DomainSet(later)
 
     def plus(self, gtid: DomainGtid) -> DomainSet:
         return DomainSet({**self.last, gtid.domain: gtid})

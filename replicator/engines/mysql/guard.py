@@ -10,7 +10,6 @@ import json
 from typing import Any
 
 from replicator.engines.mysql.failures import ANEW
-from replicator.engines.mysql.gtid import GtidSet
 from replicator.engines.mysql.position import BinlogPosition, LogFile
 from replicator.engines.mysql.server import Server
 from replicator.errors import PositionLost, Refused
@@ -33,10 +32,10 @@ def same_server(server: Server, then: dict[str, Any], now: dict[str, Any]) -> No
 def check(server: Server, source: str, mark: BinlogPosition) -> None:
     """Raises PositionLost where changes after `mark` are gone, or where nobody can say."""
     then, now = json.loads(source), json.loads(server.identity())
-    if isinstance(mark.executed, GtidSet):
-        _executed(server, mark, mark.executed)
-    elif isinstance(mark.executed, int):
+    if isinstance(mark.executed, int):
         _file_position(server, mark, mark.executed)
+    else:
+        _executed(server, mark)
     if then["server"] == now["server"]:
         _same_file(server, mark)
     elif isinstance(mark.executed, int):
@@ -45,20 +44,19 @@ def check(server: Server, source: str, mark: BinlogPosition) -> None:
         )
 
 
-def _executed(server: Server, mark: BinlogPosition, executed: GtidSet) -> None:
+def _executed(server: Server, mark: BinlogPosition) -> None:
     if not server.has_gtids():
         raise PositionLost("gtid_mode is not ON any more at the source", remedy=ANEW)
-    there = server.executed()
-    assert isinstance(there, GtidSet)
-    if not there.covers(executed):
+    if not BinlogPosition(server.known(), mark.file).covers(mark):
         raise PositionLost(
             f"the source has not executed all that we have applied, up to {mark} (was it restored from a backup, or "
-            "its log reset?)",
+            "its log reset, or is it a replica that was behind?)",
             remedy=ANEW,
         )
+    if server.flavor.purged is None:
+        return
     purged = server.flavor.parse(server.control.one(f"SELECT {server.flavor.purged}"))
-    assert isinstance(purged, GtidSet)
-    if not executed.covers(purged):
+    if not mark.covers(BinlogPosition(purged, mark.file)):
         raise PositionLost(
             f"the source has purged changes that we have not applied: its log no longer has all after {mark}",
             remedy=f"{ANEW}; and let it keep its log longer: binlog_expire_logs_seconds",

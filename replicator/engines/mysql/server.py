@@ -90,6 +90,13 @@ class Server:
     def executed(self) -> GtidSet | DomainSet:
         return self.flavor.parse(self.control.one(f"SELECT {self.flavor.executed}"))
 
+    def known(self) -> GtidSet | DomainSet:
+        """Everything that it has, whether its log has it or not."""
+        executed = self.executed()
+        if isinstance(executed, DomainSet) and self.flavor.received is not None:
+            executed = executed.joined(DomainSet.parse(self.control.one(f"SELECT {self.flavor.received}")))
+        return executed
+
     def head(self, *, gtids: bool) -> BinlogPosition:
         """Covers every commit that is visible now. `gtids`: in which of its two forms."""
         if gtids:

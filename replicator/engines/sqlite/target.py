@@ -46,7 +46,7 @@ class SqliteTarget:
         self.path = Path(endpoint.url.removeprefix("sqlite:///"))
         self._session: Session | None = None
         self._lock: RunnerLock | None = None
-        self._file: tuple[int, int] | None = None
+        self._files: dict[Path, tuple[int, int]] = {}
         self._cancelled = False
 
     def look(self) -> bool:
@@ -82,8 +82,7 @@ class SqliteTarget:
         with self._session.translated():
             for pragma in PRAGMAS:
                 self._session.execute(pragma)
-        status = self.path.stat()
-        self._file = (status.st_dev, status.st_ino)
+        self._files[self.path] = _number(self.path)
 
     def _attach(self, database: str) -> None:
         if self._session is not None:
@@ -134,18 +133,19 @@ class SqliteTarget:
                     log.warning("waiting: another process is writing to %s", self.path)
 
     def _still_the_file(self) -> None:
-        """A file that was deleted or replaced still takes writes, into nowhere."""
-        if self._file is None:
+        """A file that was deleted or replaced still takes writes, into nowhere, and so does its write-ahead log, which
+        stands from the first write until the last connection closes."""
+        if not self._files:
             return
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            status = None
-        if status is None or (status.st_dev, status.st_ino) != self._file:
-            raise CannotApply(
-                f"the file {self.path} was removed or replaced while it was being written",
-                remedy="put the file back; its own saved position says where to go on",
-            )
+        log_file = self.path.with_name(f"{self.path.name}-wal")
+        if log_file not in self._files and log_file.exists():
+            self._files[log_file] = _number(log_file)
+        for path, number in self._files.items():
+            if _number(path) != number:
+                raise CannotApply(
+                    f"the file {path} was removed or replaced while it was being written",
+                    remedy="put the file back; its own saved position says where to go on",
+                )
 
     def cancel(self) -> None:
         self._cancelled = True
@@ -160,4 +160,13 @@ class SqliteTarget:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-        self._file = None
+        self._files.clear()
+
+
+def _number(path: Path) -> tuple[int, int]:
+    """What no other file on this machine has; zeros where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_dev, status.st_ino

@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--rotation", type=int, help=f"seed of the rotating tests (or {ROTATION}); random by default")
     group.addoption("--all", action="store_true", help="run all rotating tests")
     group.addoption("--soak", action="store_true", help="run the soak tests too")
+    group.addoption("--soak-for", type=float, default=60.0, metavar="SECONDS", help="how long test_soak.py goes on")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -147,6 +147,7 @@ class Running:
         """End the whole group as the kernel does it, frozen or not, and return the exit code."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        self._process.send_signal(signal.SIGKILL)  # one that has just been forked has no group of its own yet
         return self._process.wait(30)
 
     def stdout(self) -> str:

@@ -175,3 +175,24 @@ class MysqlBankSampler(BankSampler):
                     self.pause()
         except (pymysql.err.OperationalError, pymysql.err.ProgrammingError):
             return  # no table yet, or no server
+
+
+class PostgresBankSampler(BankSampler):
+    """The same in a PostgreSQL target."""
+
+    def __init__(self, url: str, accounts: int, total: int, pause: float = 0.002) -> None:
+        super().__init__("", accounts, total, pause=pause)
+        self._url = url
+
+    def watch(self) -> None:
+        try:
+            with closing(psycopg2.connect(self._url, connect_timeout=5)) as connection:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    while not self.stopping.is_set():
+                        cursor.execute(self._query)
+                        ((count, total),) = cursor.fetchall()
+                        self._judge(count, total)
+                        self.pause()
+        except (psycopg2.OperationalError, psycopg2.InterfaceError, psycopg2.errors.UndefinedTable):
+            return  # no table yet, or no server

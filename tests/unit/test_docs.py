@@ -28,6 +28,18 @@ def test_every_test_that_the_promise_names_exists() -> None:
     assert {name for name in named if f"def {name}(" not in tests} == set()
 
 
+def test_every_fault_of_the_table_has_its_tests() -> None:
+    """By the number in their names; and the table has all of them, each once."""
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    rows = re.findall(r"^\| ([\d, -]+) \|", (ROOT / "docs/explanation/faults.md").read_text(), re.MULTILINE)
+    listed = []
+    for part in ", ".join(rows).split(", "):
+        first, _, last = part.partition("-")
+        listed += range(int(first), int(last or first) + 1)
+    assert sorted(listed) == [*range(1, 84)]
+    assert [number for number in listed if not re.search(rf"def test_(s\d+a?_)*s{number:03}_", tests)] == []
+
+
 def test_the_reference_has_every_option() -> None:
     page = (ROOT / "docs/reference/cli.md").read_text()
     for command in main.commands.values():

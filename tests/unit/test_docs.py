@@ -32,7 +32,7 @@ def test_every_fault_of_the_table_has_its_tests() -> None:
     """By the number in their names; and the table has all of them, each once."""
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     rows = re.findall(r"^\| ([\d, -]+) \|", (ROOT / "docs/explanation/faults.md").read_text(), re.MULTILINE)
-    listed = []
+    listed: list[int] = []
     for part in ", ".join(rows).split(", "):
         first, _, last = part.partition("-")
         listed += range(int(first), int(last or first) + 1)

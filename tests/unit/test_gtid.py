@@ -142,3 +142,14 @@ def test_a_file_position_covers_what_began_before_it() -> None:
     assert place.covers(BinlogPosition(9999, LogFile("binlog.000009")))
     with pytest.raises(Refused):
         place.covers(POSITIONS[2])
+
+
+@given(SETS, SETS)
+def test_what_another_set_lacks(one: set[Gtid], other: set[Gtid]) -> None:
+    assert made(one).minus(made(other)) == made(one - other)
+
+
+def test_what_another_set_of_domains_lacks() -> None:
+    one = DomainSet.parse("0-1-100,7-2-5,9-1-1")
+    assert str(one.minus(DomainSet.parse("0-1-99,7-2-6"))) == "0-1-100,9-1-1"
+    assert str(one.minus(one)) == ""

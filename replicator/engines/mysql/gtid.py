@@ -106,6 +106,11 @@ class GtidSet:
             {s: _merged([*self.intervals.get(s, ()), *other.intervals.get(s, ())]) for s in sources},
         )
 
+    def minus(self, other: GtidSet) -> GtidSet:
+        """What `other` lacks of it."""
+        left = {s: _without(found, other.intervals.get(s, ())) for s, found in self.intervals.items()}
+        return GtidSet({source: intervals for source, intervals in left.items() if intervals})
+
     def encoded(self) -> bytes:
         """For COM_BINLOG_DUMP_GTID. With tags in it the form is another (libs/mysql/gtid/gtidset.cpp, `Tsid` format):
         the count is then 56 bits between two bytes that say so."""
@@ -161,6 +166,10 @@ class DomainSet:
     def covers(self, other: Self, /) -> bool:
         return all(self.contains(gtid) for gtid in other.last.values())
 
+    def minus(self, other: DomainSet) -> DomainSet:
+        """The last transaction of each domain in which `other` lacks it; how many come before it nobody knows."""
+        return DomainSet({domain: gtid for domain, gtid in self.last.items() if not other.contains(gtid)})
+
     def joined(self, other: DomainSet) -> DomainSet:
         """The later one of each domain."""
         later = {**self.last}
@@ -192,6 +201,14 @@ def _merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
         else:
             merged.append((first, last))
     return tuple(merged)
+
+
+def _without(intervals: Iterable[Interval], others: Iterable[Interval]) -> tuple[Interval, ...]:
+    left = list(intervals)
+    for first, last in others:
+        pieces = [((low, min(high, first - 1)), (max(low, last + 1), high)) for low, high in left]
+        left = [piece for pair in pieces for piece in pair if piece[0] <= piece[1]]
+    return tuple(sorted(set(left)))
 
 
 def _shown(interval: Interval) -> str:

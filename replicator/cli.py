@@ -107,7 +107,7 @@ _filled = _options(
     click.option("--append", is_flag=True, default=None, help="Copy beside the rows that target tables have."),
 )
 _untested = click.option(
-    "--allow-untested", is_flag=True, default=None, help="Take a server of a version that is not known."
+    "--allow-untested", is_flag=True, default=None, help="Take a server of a version that is not known, or behind a proxy."
 )
 _give_up = click.option(
     "--give-up-after", type=float, metavar="SECONDS", help="Exit 6 when a peer stays away this long."
@@ -126,9 +126,9 @@ ONE_SHOT_S = 300.0
 def main() -> None:
     """Copy and follow databases: each source transaction once, whole, and in order.
 
-    SOURCE is postgresql://user@host:port/database, mysql:// or mariadb:// (for `backfill` also sqlite:///file.db),
-    TARGET sqlite:///file.db or postgresql:// The password: REPLICATOR_SOURCE_PASSWORD, the file that
-    REPLICATOR_SOURCE_PASSWORD_FILE names, or ~/.pgpass.
+    SOURCE and TARGET are postgresql://user@host:port/database, mysql://, mariadb:// or sqlite:///file.db, which as a
+    SOURCE is for `backfill` alone. Passwords: REPLICATOR_SOURCE_PASSWORD and REPLICATOR_TARGET_PASSWORD, the files that
+    the same with _FILE behind them name, or ~/.pgpass.
     """
 
 

@@ -119,3 +119,16 @@ def mysql_to_file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[My
         MysqlPair(database, tmp_path / "copy.db") as made,
     ):
         yield made
+
+
+@pytest.fixture(params=["postgres", "mysql", "mariadb"])
+def onto_server(request: pytest.FixtureRequest, postgres18: Server) -> Iterator[PostgresPair | PostgresIntoMysql]:
+    """PostgreSQL onto each target that is a server."""
+    with PostgresDatabase(postgres18) as database:
+        if request.param == "postgres":
+            with PostgresDatabase(postgres18) as copy, PostgresPair(database, copy) as pair:
+                yield pair
+        else:
+            server = request.getfixturevalue(request.param)
+            with MysqlDatabase(server) as into, PostgresIntoMysql(database, into) as made:
+                yield made

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from replicator.engines.mysql.connect import endpoint, open_session
 from tests.pipelines.test_crash import loaded
 from tests.support.databases import PostgresDatabase
-from tests.support.faults import ROOT, FaultProxy, Running, run_program
+from tests.support.faults import ROOT, FaultProxy, Running, is_commit, run_program
 from tests.support.into_mysql import PostgresIntoMysql
 from tests.support.mysql_database import MysqlDatabase
 from tests.support.pair import Pair
@@ -83,6 +84,33 @@ def waiting(cursor: Any, event: str) -> bool:
     return bool(asked(cursor, f"SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{event}'"))
 
 
+def test_s067_a_commit_that_is_still_on_its_way(onto_server: PostgresPair | PostgresIntoMysql) -> None:
+    """Its client has gone; the retry has begun, and waits at the fence, when it arrives."""
+    pair = onto_server
+    server = pair.into.server if isinstance(pair, PostgresIntoMysql) else pair.copy.server
+    pair.database.execute(TALLY)
+    pair.hand_over()
+    with FaultProxy(server.host, server.port) as proxy:
+        direct = pair.target
+        if isinstance(pair, PostgresIntoMysql):
+            open_session(endpoint(direct, None)).close()  # MySQL lets nobody in without TLS whom it has not seen
+        pair._target = f"{proxy.url(direct)}?sslmode=disable"
+        running = unlocked(pair)
+        running.wait_for_text("following the log from", 60)
+        for number in range(1, 4):
+            commit = proxy.swallow(is_commit)
+            pair.database.execute("INSERT INTO t VALUES (%s)", number)
+            commit.wait()
+            commit.abandon()
+            running.wait_for_text("trying again", 30)
+            time.sleep(2)
+            assert pair.rows("SELECT count(*) FROM t") == [(number,)]
+            commit.release()
+            pair.catch_up(running)
+            exact(pair, number + 1)
+        running.close()
+
+
 # Two runners, and nothing but the fence between them
 
 UNLOCKED = """
@@ -100,7 +128,9 @@ main()
 
 def unlocked(pair: Pair, *args: str) -> Running:
     command = [sys.executable, "-c", UNLOCKED, "sync", pair.url, pair.target, *args]
-    return run_program(command, {"PYTHONPATH": str(ROOT)})
+    running = run_program(command, {"PYTHONPATH": str(ROOT)})
+    pair._running.append(running)  # it ends with the pair at the latest
+    return running
 
 
 @pytest.fixture(params=["postgres", "mysql", "mariadb", "sqlite"])

@@ -13,7 +13,7 @@ import pytest
 from replicator.engines.mysql.connect import endpoint, open_session
 from tests.pipelines.test_crash import killed_under_load, loaded
 from tests.support.databases import PostgresDatabase
-from tests.support.faults import FAILPOINTS, FaultProxy
+from tests.support.faults import FAILPOINTS, FaultProxy, is_commit
 from tests.support.into_mysql import PostgresIntoMysql
 from tests.support.mysql_database import MysqlDatabase
 from tests.support.mysql_pair import MysqlToMysql
@@ -188,12 +188,12 @@ def test_s067_the_outcome_of_a_commit_is_unknown(into: PostgresIntoMysql) -> Non
         pair._target = f"{proxy.url(pair.target)}?sslmode=disable"
         running = pair.following()
         for number in range(1, 4):
-            lost = proxy.lose_reply(b"COMMIT")
+            lost = proxy.lose_reply(is_commit)
             pair.database.execute("INSERT INTO t VALUES (%s)", number)
             lost.wait()
             pair.catch_up(running)
         for number in range(4, 7):  # and here it is never asked to
-            swallowed = proxy.swallow(b"COMMIT")
+            swallowed = proxy.swallow(is_commit)
             pair.database.execute("INSERT INTO t VALUES (%s)", number)
             swallowed.wait()
             proxy.reset()

@@ -18,19 +18,6 @@ from tests.support.servers import OwnServer, Server, private_mysql
 SMALL = "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0)"
 
 
-@pytest.fixture(params=["postgres", "mysql", "mariadb"])
-def onto_server(request: pytest.FixtureRequest, postgres18: Server) -> Iterator[PostgresPair | PostgresIntoMysql]:
-    """PostgreSQL onto each target that is a server."""
-    with PostgresDatabase(postgres18) as database:
-        if request.param == "postgres":
-            with PostgresDatabase(postgres18) as copy, PostgresPair(database, copy) as pair:
-                yield pair
-        else:
-            server = request.getfixturevalue(request.param)
-            with MysqlDatabase(server) as into, PostgresIntoMysql(database, into) as made:
-                yield made
-
-
 def server_of(pair: PostgresPair | PostgresIntoMysql) -> Server:
     return pair.into.server if isinstance(pair, PostgresIntoMysql) else pair.copy.server
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from tests.support.forked import Forked, can_fork
-from tests.support.proxy import FaultProxy, Held
+from tests.support.proxy import FaultProxy, Held, is_commit
 
 __all__ = [
     "FAILPOINTS",
@@ -31,6 +31,7 @@ __all__ = [
     "Running",
     "freeze",
     "frozen",
+    "is_commit",
     "run_program",
     "run_replicator",
     "thaw",

@@ -26,6 +26,11 @@ HOST = "127.0.0.1"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
+def is_commit(chunk: bytes) -> bool:
+    """A statement that is COMMIT and nothing else, to any server; the isolation level READ COMMITTED is none."""
+    return chunk.rstrip(b"\0").endswith((b"\x03COMMIT", b"Q\0\0\0\x0bCOMMIT"))
+
+
 class Held:
     """The chunk from a client that the proxy was asked to watch for; the test says what becomes of it."""
 
@@ -37,6 +42,7 @@ class Held:
         self._dropped = False
         self.loses_reply = loses_reply
         self.chunk = b""
+        self._client: socket.socket | None = None
 
     @property
     def caught(self) -> bool:
@@ -57,13 +63,19 @@ class Held:
         self._dropped = True
         self.release()
 
+    def abandon(self) -> None:
+        """End the client's connection, and keep the server's: what is held is still on its way."""
+        client = self._client
+        assert client is not None, "nothing was caught"
+        self._loop.call_soon_threadsafe(client.shutdown, socket.SHUT_RDWR)
+
     def matches(self, chunk: bytes) -> bool:
         if self.caught:
             return False
         return self._pattern in chunk if isinstance(self._pattern, bytes) else self._pattern(chunk)
 
-    def catch(self, chunk: bytes) -> None:
-        self.chunk = chunk
+    def catch(self, chunk: bytes, client: socket.socket) -> None:
+        self.chunk, self._client = chunk, client
         self._caught.set()
 
     async def forwarded(self) -> bool:
@@ -342,7 +354,7 @@ class FaultProxy:
         if held is None:
             return True
         link.reply_is_lost = held.loses_reply
-        held.catch(chunk)
+        held.catch(chunk, link.client)
         return await held.forwarded()
 
     async def _write(self, lane: Lane, receiver: socket.socket, chunk: bytes) -> None:

@@ -107,7 +107,10 @@ _filled = _options(
     click.option("--append", is_flag=True, default=None, help="Copy beside the rows that target tables have."),
 )
 _untested = click.option(
-    "--allow-untested", is_flag=True, default=None, help="Take a server of a version that is not known, or behind a proxy."
+    "--allow-untested",
+    is_flag=True,
+    default=None,
+    help="Take a server of a version that is not known, or behind a proxy.",
 )
 _give_up = click.option(
     "--give-up-after", type=float, metavar="SECONDS", help="Exit 6 when a peer stays away this long."

@@ -12,8 +12,9 @@ from sqlalchemy.engine import make_url
 
 from replicator.engine import Endpoint
 from replicator.engines.mysql import connect
-from replicator.engines.mysql.connect import Connection, query
-from replicator.errors import LoginRefused, Refused, Retryable
+from replicator.engines.mysql.connect import Connection, Control, query
+from replicator.errors import LoginRefused, Refused, ReplicatorError, Retryable
+from tests.support.faults import FaultProxy
 from tests.support.mysql_database import MysqlDatabase
 from tests.support.servers import Server
 
@@ -95,3 +96,22 @@ def test_the_session_is_as_values_need_it(database: MysqlDatabase, mariadb: Serv
                 assert (zone, charset) == ("+00:00", "utf8mb4") and "NO_BACKSLASH_ESCAPES" in mode
     finally:
         database.execute("SET GLOBAL time_zone = 'SYSTEM'")
+
+
+def test_s023_an_answer_that_came_damaged_is_an_error_of_ours(database: MysqlDatabase) -> None:
+    """Whichever byte of it: what the driver makes of it never leaves as it is."""
+    server = database.server
+    with FaultProxy(server.host, server.port) as proxy:
+        control = Control(Endpoint(f"{proxy.url(database.url)}?sslmode=disable", "shown"), 2.0)
+        connect.connect(Endpoint(database.url, "shown")).close()  # it lets nobody in without TLS whom it has not seen
+        failed = 0
+        for at in range(5, 110):
+            control.one("SELECT 1")
+            proxy.flip(at)
+            try:
+                control.query("SELECT 'größe' AS `länge`, 12 AS n, CAST('2024-01-02' AS DATE) AS d")
+            except ReplicatorError:
+                failed += 1
+            proxy.passing()
+        control.close()
+        assert failed > 10

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from replicator.engine import Endpoint
 from replicator.engines.mysql.failures import translate
-from replicator.errors import Refused, Retryable, UsageError
+from replicator.errors import Refused, ReplicatorError, Retryable, UsageError
 
 PORT = 3306
 PARAMETERS = {"sslmode", "sslrootcert", "sslcert", "sslkey", "unix_socket", "server_public_key"}
@@ -242,6 +242,13 @@ def query(connection: Connection, statement: str, values: Values | None = None) 
             cursor.execute(statement, values)
         except RuntimeError as error:  # the driver's word for a server that asks for a file, which it is not given
             raise Refused(f"the server does what no server should: {error}", remedy="see who answers there") from error
+        except (pymysql.err.Error, ReplicatorError, OSError):
+            raise
+        except Exception as error:
+            # Without TLS the answers to questions have no checksum, and the driver takes them as they are: what it then
+            # falls over is of any kind. What else comes on this line is not to be trusted.
+            connection._force_close()
+            raise Retryable(f"an answer of the server came damaged ({type(error).__name__})") from error
         return list(cursor.fetchall())
 
 

@@ -20,81 +20,97 @@ PREFIX = "_replicator_"
 SINCE_2, SINCE_3, SINCE_4, SINCE_5 = {"since": 2}, {"since": 3}, {"since": 4}, {"since": 5}
 
 
+_TEXT = sa.Text().with_variant(LONGTEXT(), "mysql")
+_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _streams() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("name", sa.String(40), primary_key=True),
+        sa.Column("uid", sa.String(32), nullable=False),
+        sa.Column("publication", _TEXT),
+        sa.Column("slot", _TEXT),
+        sa.Column("source", _TEXT, nullable=False),
+        sa.Column("phase", sa.String(16), nullable=False),
+        sa.Column("epoch", _BIG, nullable=False),
+        sa.Column("position", _TEXT),
+        sa.Column("within", _BIG, nullable=False),
+    ]
+
+
+def _tables() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("stream", sa.String(40), primary_key=True),
+        sa.Column("source_schema", sa.String(128), primary_key=True),
+        sa.Column("source_name", sa.String(128), primary_key=True),
+        sa.Column("target_schema", _TEXT, nullable=False),
+        sa.Column("target_name", _TEXT, nullable=False),
+        sa.Column("phase", sa.String(16), nullable=False),
+        sa.Column("floor", _TEXT),
+        sa.Column("made", sa.Integer, nullable=False),
+        sa.Column("may_empty", sa.Integer, nullable=False),
+        sa.Column("shape", _TEXT, nullable=False),
+        sa.Column("policies", _TEXT, nullable=False),
+        sa.Column("carried", _TEXT, nullable=False),
+        sa.Column("options", _TEXT, info=SINCE_2),
+        sa.Column("as_of", _TEXT, info=SINCE_2),
+        sa.Column("settles", _TEXT, info=SINCE_3),
+        sa.Column("overwritten", _BIG, info=SINCE_4),
+    ]
+
+
+def _parts() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("stream", sa.String(40), primary_key=True),
+        sa.Column("source_schema", sa.String(128), primary_key=True),
+        sa.Column("source_name", sa.String(128), primary_key=True),
+        sa.Column("part", sa.Integer, primary_key=True),
+        sa.Column("epoch", _BIG, nullable=False),
+        sa.Column("position", _TEXT),
+        sa.Column("cursor", _TEXT),
+        sa.Column("done", sa.Integer, nullable=False),
+    ]
+
+
+def _beats() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("stream", sa.String(40), primary_key=True),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("host", _TEXT, nullable=False),
+        sa.Column("started_at", sa.Float(53), nullable=False),
+        sa.Column("at", sa.Float(53), nullable=False),
+        sa.Column("head", _TEXT),
+        sa.Column("retained_bytes", _BIG),
+        sa.Column("error", _TEXT),
+        sa.Column("lag_seconds", sa.Float(53), info=SINCE_2),
+        sa.Column("room_bytes", _BIG, info=SINCE_5),
+        sa.Column("keeps_seconds", sa.Float(53), info=SINCE_5),
+        sa.Column("danger", _TEXT, info=SINCE_5),
+    ]
+
+
+def _prepared() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("stream", sa.String(40), primary_key=True),
+        sa.Column("xid", sa.String(300), primary_key=True),
+        sa.Column("part", sa.Integer, primary_key=True),
+        sa.Column("changes", _TEXT, nullable=False),
+    ]
+
+
 class LedgerTables:
     """`collation`: where texts that differ may be equal, the one to which they are not."""
 
     def __init__(self, schemas: bool, collation: str | None = None) -> None:
         self.metadata = sa.MetaData(schema=SCHEMA if schemas else None)
         self._own = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": collation}
-        text = sa.Text().with_variant(LONGTEXT(), "mysql")
         self._prefix = "" if schemas else PREFIX
-        big = sa.BigInteger().with_variant(sa.Integer, "sqlite")
         self.format = self._table("format", sa.Column("version", sa.Integer, primary_key=True))
-        self.streams = self._table(
-            "streams",
-            sa.Column("name", sa.String(40), primary_key=True),
-            sa.Column("uid", sa.String(32), nullable=False),
-            sa.Column("publication", text),
-            sa.Column("slot", text),
-            sa.Column("source", text, nullable=False),
-            sa.Column("phase", sa.String(16), nullable=False),
-            sa.Column("epoch", big, nullable=False),
-            sa.Column("position", text),
-            sa.Column("within", big, nullable=False),
-        )
-        self.tables = self._table(
-            "tables",
-            sa.Column("stream", sa.String(40), primary_key=True),
-            sa.Column("source_schema", sa.String(128), primary_key=True),
-            sa.Column("source_name", sa.String(128), primary_key=True),
-            sa.Column("target_schema", text, nullable=False),
-            sa.Column("target_name", text, nullable=False),
-            sa.Column("phase", sa.String(16), nullable=False),
-            sa.Column("floor", text),
-            sa.Column("made", sa.Integer, nullable=False),
-            sa.Column("may_empty", sa.Integer, nullable=False),
-            sa.Column("shape", text, nullable=False),
-            sa.Column("policies", text, nullable=False),
-            sa.Column("carried", text, nullable=False),
-            sa.Column("options", text, info=SINCE_2),
-            sa.Column("as_of", text, info=SINCE_2),
-            sa.Column("settles", text, info=SINCE_3),
-            sa.Column("overwritten", big, info=SINCE_4),
-        )
-        self.parts = self._table(
-            "parts",
-            sa.Column("stream", sa.String(40), primary_key=True),
-            sa.Column("source_schema", sa.String(128), primary_key=True),
-            sa.Column("source_name", sa.String(128), primary_key=True),
-            sa.Column("part", sa.Integer, primary_key=True),
-            sa.Column("epoch", big, nullable=False),
-            sa.Column("position", text),
-            sa.Column("cursor", text),
-            sa.Column("done", sa.Integer, nullable=False),
-        )
-        self.beats = self._table(
-            "beats",
-            sa.Column("stream", sa.String(40), primary_key=True),
-            sa.Column("pid", sa.Integer, nullable=False),
-            sa.Column("host", text, nullable=False),
-            sa.Column("started_at", sa.Float(53), nullable=False),
-            sa.Column("at", sa.Float(53), nullable=False),
-            sa.Column("head", text),
-            sa.Column("retained_bytes", big),
-            sa.Column("error", text),
-            sa.Column("lag_seconds", sa.Float(53), info=SINCE_2),
-            sa.Column("room_bytes", big, info=SINCE_5),
-            sa.Column("keeps_seconds", sa.Float(53), info=SINCE_5),
-            sa.Column("danger", text, info=SINCE_5),
-        )
-        self.prepared = self._table(
-            "prepared",
-            sa.Column("stream", sa.String(40), primary_key=True),
-            sa.Column("xid", sa.String(300), primary_key=True),
-            sa.Column("part", sa.Integer, primary_key=True),
-            sa.Column("changes", text, nullable=False),
-            info=SINCE_3,
-        )
+        self.streams = self._table("streams", *_streams())
+        self.tables = self._table("tables", *_tables())
+        self.parts = self._table("parts", *_parts())
+        self.beats = self._table("beats", *_beats())
+        self.prepared = self._table("prepared", *_prepared(), info=SINCE_3)
 
     def _table(self, name: str, *columns: sa.Column[object], info: dict[str, int] | None = None) -> sa.Table:
         own: dict[str, Any] = self._own if self._own["mysql_collate"] else {}

@@ -53,23 +53,20 @@ class Pulse:
         """Between transactions only. Never waits long for the target, and never fails the run by it; raises as `look`
         does."""
         kept = self.look() if error is None else Retention()
-        host, now = socket.gethostname(), time.time()
-        ledger.beat(
-            self._name,
-            Beat(
-                os.getpid(),
-                host,
-                self._started_at,
-                now,
-                head,
-                kept.bytes,
-                error,
-                lag_seconds,
-                kept.room_bytes,
-                kept.keeps_seconds,
-                kept.danger or None,
-            ),
+        beat = Beat(
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            started_at=self._started_at,
+            at=time.time(),
+            head=head,
+            retained_bytes=kept.bytes,
+            error=error,
+            lag_seconds=lag_seconds,
+            room_bytes=kept.room_bytes,
+            keeps_seconds=kept.keeps_seconds,
+            danger=kept.danger or None,
         )
+        ledger.beat(self._name, beat)
 
     def look(self) -> Retention:
         """What the source keeps; said in the log where it is much, or near its end.

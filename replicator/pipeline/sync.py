@@ -35,20 +35,20 @@ class Sync(Run[Source]):
         super().__init__(source, target, options, stop, report)
         self._complete = False
         self._head: Position | None = None
-        self._mark: str | None = None
         self._tables: list[Followed] = []
         self._identity: Identity | None = None
         self._durable: Position | None = None
+        """The saved position, as far as this run has seen it saved."""
 
     def run(self) -> str | None:
         self._until_done()
         failpoints.hit("shutdown")
         if self._options.once and not self._complete:
             raise Unfinished(
-                f"stopped at {self._mark or 'no position yet'} before everything was applied",
+                f"stopped at {self._durable or 'no position yet'} before everything was applied",
                 remedy="run it again: it goes on from there",
             )
-        return self._mark
+        return None if self._durable is None else str(self._durable)
 
     def _open(self) -> Source:
         return self._source_end.engine.source(self._source_end.endpoint, log.warning)
@@ -143,7 +143,7 @@ class Sync(Run[Source]):
             failpoints.hit("ddl_after")
             tables = [replace(f, floor=str(prepared.snapshot.position)) for f in carried(source, state, tables)]
             target.ledger.record(tables, mark=prepared.mark, phase="streaming")
-            self._mark, self._durable = str(prepared.mark), prepared.mark
+            self._durable = prepared.mark
             self._tables = tables
             return prepared.mark if self._copy(prepared.snapshot, target, tables) else None
         finally:
@@ -153,7 +153,7 @@ class Sync(Run[Source]):
         """The slot is never remade: unfinished and new tables are copied under a later snapshot, then the log."""
         assert state.mark is not None
         mark = self._source_end.engine.position(state.mark)
-        self._mark, self._durable = state.mark, mark
+        self._durable = mark
         self._tables = tables
         source.guard(replace(state, tables=self._guarded(state, tables)), mark)
         self._aim(source)
@@ -191,29 +191,21 @@ class Sync(Run[Source]):
         target.applier.prepare(self._tables)
         self._report.following(str(mark))
         reader = source.reader(state.identity, READ)
-        pump = Pump(
-            source,
-            reader,
-            target,
-            self._stop,
-            self._report,
-            self._pulse,
-            self._head,
-            lambda durable: self._settle(target, durable),
-        )
+
+        def reached(durable: Position) -> None:
+            self._durable = durable
+            self._settle(target, durable)
+
+        pump = Pump(source, reader, target, self._stop, self._report, self._pulse, self._head, reached)
         try:
             last = pump.run(mark, self._tables, state.within)
         except CannotApply as error:
-            error.what += f"; the position stays at {pump.durable or mark}"
+            error.what += f"; the position stays at {self._durable}"
             raise
-        finally:
-            if pump.durable is not None:
-                self._mark = str(pump.durable)
         self._complete = self._head is not None and last.covers(self._head)
 
     def _settle(self, target: Target, durable: Position) -> None:
         """Tables whose copy overlapped the log, which is past it now, become like all others."""
-        self._durable = durable
         position = self._source_end.engine.position
         due = [f for f in self._tables if f.settles is not None and durable.covers(position(f.settles))]
         if not due:

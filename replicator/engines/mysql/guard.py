@@ -10,12 +10,9 @@ import json
 from typing import Any
 
 from replicator.engines.mysql.failures import ANEW
-from replicator.engines.mysql.gtid import DomainSet, GtidSet
 from replicator.engines.mysql.position import BinlogPosition, LogFile
 from replicator.engines.mysql.server import Server
 from replicator.errors import PositionLost, Refused
-
-Executed = GtidSet | DomainSet | int
 
 
 def same_server(server: Server, then: dict[str, Any], now: dict[str, Any]) -> None:
@@ -50,33 +47,23 @@ def check(server: Server, source: str, mark: BinlogPosition) -> None:
 def _executed(server: Server, mark: BinlogPosition) -> None:
     if not server.has_gtids():
         raise PositionLost("gtid_mode is not ON any more at the source", remedy=ANEW)
-    known = server.known()
-    if not BinlogPosition(known, mark.file).covers(mark):
+    known = BinlogPosition(server.known(), mark.file)
+    if not known.covers(mark):
         raise PositionLost(
             f"the source has not executed all that we have applied, up to {mark}: it lacks "
-            f"{_lacked(mark.executed, known)} (was it restored from a backup, or its log reset, or is it a replica "
+            f"{known.lacks(mark)} (was it restored from a backup, or its log reset, or is it a replica "
             "that was behind?)",
             remedy=ANEW,
         )
     if server.flavor.purged is None:
         return
-    purged = server.flavor.parse(server.control.one(f"SELECT {server.flavor.purged}"))
-    if not mark.covers(BinlogPosition(purged, mark.file)):
+    purged = BinlogPosition(server.flavor.parse(server.control.one(f"SELECT {server.flavor.purged}")), mark.file)
+    if not mark.covers(purged):
         raise PositionLost(
             f"the source has purged changes that we have not applied: its log no longer has all after {mark}, but "
-            f"lacks {_lacked(purged, mark.executed)}",
+            f"lacks {mark.lacks(purged)}",
             remedy=f"{ANEW}; and let it keep its log longer: binlog_expire_logs_seconds",
         )
-
-
-def _lacked(one: Executed, other: Executed) -> str:
-    """The transactions of the first that the second does not have."""
-    match one, other:
-        case GtidSet(), GtidSet():
-            return str(one.minus(other))
-        case DomainSet(), DomainSet():
-            return str(one.minus(other))
-    return "some of them"
 
 
 def _file_position(server: Server, mark: BinlogPosition, offset: int) -> None:

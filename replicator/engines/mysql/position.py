@@ -54,6 +54,15 @@ class BinlogPosition:
             remedy="copy everything anew: replicator recopy SOURCE TARGET --all",
         )
 
+    def lacks(self, other: Self, /) -> str:
+        """The transactions of `other` that it does not have, as far as positions name them."""
+        match other.executed, self.executed:
+            case GtidSet() as theirs, GtidSet() as mine:
+                return str(theirs.minus(mine))
+            case DomainSet() as theirs, DomainSet() as mine:
+                return str(theirs.minus(mine))
+        return "some of them"
+
     def __str__(self) -> str:
         empty = EMPTY_DOMAINS if isinstance(self.executed, DomainSet) else ""
         return f"{str(self.executed) or empty}@{self.file}"

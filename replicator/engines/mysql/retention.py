@@ -26,17 +26,17 @@ def expiry(server: Server) -> int:
 
 def retention(server: Server, mark: BinlogPosition) -> Retention:
     """A file's age counts from its end. Of the mark's own file only what is known to be behind the mark."""
-    sizes = {LogFile(name).number: (name, size) for name, size in server.sizes().items()}
-    later = [number for number in sizes if number > mark.file.number]
-    kept = sum(sizes[number][1] for number in later)
-    if isinstance(mark.executed, int) and mark.file.number in sizes:
-        kept += sizes[mark.file.number][1] - mark.executed
+    sizes = server.sizes()
+    later = [name for name in sizes if LogFile(name).number > mark.file.number]
+    kept = sum(sizes[name] for name in later)
+    if isinstance(mark.executed, int) and mark.file.name in sizes:
+        kept += sizes[mark.file.name] - mark.executed
     limit = expiry(server)
     if not limit:
         return Retention(kept)
     if not later:
         return Retention(kept, keeps_seconds=limit)  # the file that is written never goes
-    ended = server.log_file(sizes[min(later)][0]).time
+    ended = server.log_file(later[0]).time
     left = max(0.0, limit - (server.now() - ended)) if ended else None
     danger = ""
     if left is not None and left < limit / 4:

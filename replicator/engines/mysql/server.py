@@ -109,7 +109,7 @@ class Server:
         return [*self.sizes()]
 
     def sizes(self) -> dict[str, int]:
-        """The files of the log that are there, each with its bytes."""
+        """The files of the log that are there, the oldest first, each with its bytes."""
         return {str(row[0]): int(row[1]) for row in self.control.query("SHOW BINARY LOGS")}
 
     def now(self) -> int:

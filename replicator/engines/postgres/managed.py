@@ -65,5 +65,6 @@ SERVICES = (
 
 def service(connection: SqlConnection) -> Service:
     """Whose server this is; OWN where it is none of those known."""
-    roles = {name for (name,) in query(connection, "SELECT rolname FROM pg_catalog.pg_roles")}
-    return next((each for each in SERVICES if each.role in roles), OWN)
+    marks = [each.role for each in SERVICES]
+    rows = query(connection, "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname = ANY(%s)", (marks,))
+    return next((each for each in SERVICES if (each.role,) in rows), OWN)

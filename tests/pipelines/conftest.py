@@ -132,3 +132,8 @@ def onto_server(request: pytest.FixtureRequest, postgres18: Server) -> Iterator[
             server = request.getfixturevalue(request.param)
             with MysqlDatabase(server) as into, PostgresIntoMysql(database, into) as made:
                 yield made
+
+
+def server_of(pair: PostgresPair | PostgresIntoMysql) -> Server:
+    """The target's."""
+    return pair.into.server if isinstance(pair, PostgresIntoMysql) else pair.copy.server

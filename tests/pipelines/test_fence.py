@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from replicator.engines.mysql.connect import endpoint, open_session
+from tests.pipelines.conftest import server_of
 from tests.pipelines.test_crash import loaded
 from tests.support.databases import PostgresDatabase
 from tests.support.faults import ROOT, FaultProxy, Running, is_commit, run_program
@@ -87,7 +88,7 @@ def waiting(cursor: Any, event: str) -> bool:
 def test_s067_a_commit_that_is_still_on_its_way(onto_server: PostgresPair | PostgresIntoMysql) -> None:
     """Its client has gone; the retry has begun, and waits at the fence, when it arrives."""
     pair = onto_server
-    server = pair.into.server if isinstance(pair, PostgresIntoMysql) else pair.copy.server
+    server = server_of(pair)
     pair.database.execute(TALLY)
     pair.hand_over()
     with FaultProxy(server.host, server.port) as proxy:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from replicator.engines.mysql.names import barred, fold
-from tests.pipelines.test_names import NAMES, literal, make, quoted
+from tests.pipelines.test_names import NAMES, change, make, quoted
 from tests.support.databases import PostgresDatabase
 from tests.support.into_mysql import PostgresIntoMysql
 from tests.support.mysql_database import MysqlDatabase
@@ -30,13 +30,7 @@ def test_s064_through_every_command(into: PostgresIntoMysql) -> None:
     every = {"public.x": "x", **{f"public.{name}": name for name in HELD}}
     assert pair.run("check")
     pair.once()
-    for at, name in enumerate(HELD):
-        pair.database.execute(
-            f"UPDATE {quoted(name)} SET {quoted(HELD[at - 1])} = 'changed';"
-            f"UPDATE {quoted(name)} SET {quoted(name)} = {literal(HELD[at - 2])}"
-        )
-        if at % 3 == 0:
-            pair.database.execute(f"BEGIN; DELETE FROM {quoted(name)}; TRUNCATE {quoted(name)}; COMMIT")
+    change(pair, HELD)
     pair.once()
     pair.assert_equal(every)
     pair.run("recopy", *(f"public.{name}" for name in HELD if "*" not in name))

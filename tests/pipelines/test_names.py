@@ -79,6 +79,17 @@ def make(pair: Pair, names: Sequence[str] = NAMES) -> None:
         )
 
 
+def change(pair: Pair, names: Sequence[str] = NAMES) -> None:
+    """An update of a row and of a key in each table, and of every third a TRUNCATE."""
+    for at, name in enumerate(names):
+        pair.database.execute(
+            f"UPDATE {quoted(name)} SET {quoted(names[at - 1])} = 'changed';"
+            f"UPDATE {quoted(name)} SET {quoted(name)} = {literal(names[at - 2])}"
+        )
+        if at % 3 == 0:
+            pair.database.execute(f"BEGIN; DELETE FROM {quoted(name)}; TRUNCATE {quoted(name)}; COMMIT")
+
+
 def run(pair: Pair, command: str, *args: str, code: int = 0) -> str:
     ends = [pair.target] if command == "status" else [pair.url, pair.target]
     with run_replicator([command, *ends, *args]) as running:
@@ -95,13 +106,7 @@ def test_s064_through_every_command(pair18: Pair) -> None:
     pair.hand_over()
     assert run(pair, "check")
     pair.once()
-    for at, name in enumerate(NAMES):
-        pair.database.execute(
-            f"UPDATE {quoted(name)} SET {quoted(NAMES[at - 1])} = 'changed';"
-            f"UPDATE {quoted(name)} SET {quoted(name)} = {literal(NAMES[at - 2])}"
-        )
-        if at % 3 == 0:
-            pair.database.execute(f"BEGIN; DELETE FROM {quoted(name)}; TRUNCATE {quoted(name)}; COMMIT")
+    change(pair)
     pair.once()
     pair.assert_equal(every)
     (stream,) = json.loads(run(pair, "status", "--json"))["streams"]

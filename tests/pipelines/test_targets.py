@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pymysql
 import pytest
 
+from tests.pipelines.conftest import server_of
 from tests.support.databases import PostgresDatabase
 from tests.support.faults import FaultProxy
 from tests.support.into_mysql import TARGET_GRANTS, PostgresIntoMysql
@@ -16,10 +17,6 @@ from tests.support.postgres_pair import PostgresPair
 from tests.support.servers import OwnServer, Server, private_mysql
 
 SMALL = "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0)"
-
-
-def server_of(pair: PostgresPair | PostgresIntoMysql) -> Server:
-    return pair.into.server if isinstance(pair, PostgresIntoMysql) else pair.copy.server
 
 
 def test_s066_a_target_that_is_away_is_waited_for(onto_server: PostgresPair | PostgresIntoMysql) -> None:
